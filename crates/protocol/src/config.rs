@@ -1,0 +1,384 @@
+//! The run's configuration: one TOML is the whole run.
+//!
+//! Owns [`RunConfig`] and every check that can be made without touching the world. Invariant: a `RunConfig` obtained from
+//! [`RunConfig::from_toml`] satisfies [`RunConfig::validate`]. Unknown keys are refused, so that a misspelt key cannot
+//! silently fall back to a default. [`RunConfig::id`] is the hash that peers compare before they speak.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, keys::Account};
+
+/// Everything that defines a run. Two peers with equal configs (equal [`RunConfig::id`]) train the same model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// A name for people; part of the run's identity.
+    pub name: String,
+    /// Subnet whose metagraph says who may take part.
+    pub netuid: u16,
+    /// The one seed that initial weights, sample order and routing are drawn from.
+    pub seed: u64,
+    /// Genesis hash of the chain the run lives on.
+    pub genesis: Digest,
+    /// The hotkey that leads: it signs the ledger.
+    pub orchestrator: Account,
+    /// The network's shape.
+    pub model: ModelConfig,
+    /// What one step learns from and how.
+    pub training: TrainingConfig,
+    /// Deadlines of the phases.
+    pub epoch: EpochConfig,
+    /// How work is checked.
+    pub audit: AuditConfig,
+    /// The tokens.
+    pub data: DataConfig,
+}
+
+/// A Llama-style decoder cut into stages (RMSNorm, RoPE, grouped-query attention, SwiGLU).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Number of token ids. 256 for the byte-level tokenizer.
+    pub vocab: u32,
+    /// Width of the residual stream.
+    pub d_model: u32,
+    /// Query heads; divides `d_model`.
+    pub heads: u32,
+    /// Key/value heads; divides `heads`.
+    pub kv_heads: u32,
+    /// Width of the SwiGLU hidden layer.
+    pub d_ff: u32,
+    /// Blocks held by each stage, first to last; its length is the number of stages.
+    pub stages: Vec<u32>,
+    /// RoPE's base.
+    #[serde(default = "default_rope_theta")]
+    pub rope_theta: f64,
+    /// RMSNorm's epsilon.
+    #[serde(default = "default_norm_eps")]
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights.
+    #[serde(default = "default_init_std")]
+    pub init_std: f64,
+    /// What crosses between stages.
+    #[serde(default)]
+    pub boundary: BoundaryConfig,
+    /// Element type of compute and of what crosses a boundary. Master weights are always f32.
+    #[serde(default)]
+    pub dtype: ComputeDType,
+}
+
+/// What crosses between stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, tag = "kind")]
+pub enum BoundaryConfig {
+    /// The whole residual stream, `[batch, sequence, d_model]`.
+    #[default]
+    Dense,
+    /// IOTA's bottleneck (training.md 3.1): `width` channels with a partial residual, `[batch, sequence, width]`.
+    Bottleneck {
+        /// Channels that cross; IOTA uses `d_model / 64`.
+        width: u32,
+    },
+}
+
+/// Element type of compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComputeDType {
+    /// 32-bit floats: the choice on CPUs.
+    #[default]
+    F32,
+    /// bfloat16: the choice on GPUs (15 times slower than f32 on CPUs without AVX-512, torch.md 5).
+    Bf16,
+}
+
+/// What one step learns from and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Tokens per sequence.
+    pub sequence_length: u32,
+    /// Sequences per sample (microbatch).
+    pub sequences_per_sample: u32,
+    /// Samples that every stage works through in one round; each of a stage's miners takes an equal share, then steps.
+    pub samples_per_round: u32,
+    /// Rounds (local optimiser steps) per epoch.
+    pub rounds_per_epoch: u32,
+    /// Epochs in the run.
+    pub epochs: u32,
+    /// Inner optimiser.
+    pub optimiser: OptimiserConfig,
+    /// Outer optimiser, applied at the merge.
+    #[serde(default)]
+    pub outer: OuterConfig,
+}
+
+/// AdamW with global-norm clipping (per stage) and a linear warm-up to cosine decay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimiserConfig {
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    #[serde(default)]
+    pub warmup_steps: u32,
+    /// Learning rate at the end, as a fraction of the peak.
+    #[serde(default = "default_final_fraction")]
+    pub final_fraction: f64,
+    /// Adam's first moment decay.
+    #[serde(default = "default_beta1")]
+    pub beta1: f64,
+    /// Adam's second moment decay.
+    #[serde(default = "default_beta2")]
+    pub beta2: f64,
+    /// Adam's epsilon.
+    #[serde(default = "default_adam_eps")]
+    pub eps: f64,
+    /// Decoupled weight decay.
+    #[serde(default = "default_weight_decay")]
+    pub weight_decay: f64,
+    /// Largest norm of a stage's gradient.
+    #[serde(default = "default_clip")]
+    pub clip_norm: f64,
+}
+
+/// DiLoCo's outer step (training.md 4.2): Nesterov momentum on the mean pseudo-gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OuterConfig {
+    /// Outer learning rate.
+    #[serde(default = "default_outer_lr")]
+    pub learning_rate: f32,
+    /// Outer momentum.
+    #[serde(default = "default_outer_momentum")]
+    pub momentum: f32,
+}
+
+impl Default for OuterConfig {
+    fn default() -> Self {
+        Self { learning_rate: default_outer_lr(), momentum: default_outer_momentum() }
+    }
+}
+
+/// Who must be there and how long a phase may last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochConfig {
+    /// Miners a stage needs before an epoch begins.
+    pub min_miners_per_stage: u16,
+    /// Miners a stage takes at most.
+    pub max_miners_per_stage: u16,
+    /// Milliseconds the first epoch waits for more miners once every stage has the minimum.
+    #[serde(default = "default_gather_ms")]
+    pub gather_ms: u64,
+    /// Milliseconds after which an unfinished sample is taken from a miner and given to another.
+    pub sample_timeout_ms: u64,
+    /// Milliseconds without a poll after which a miner is taken for gone.
+    pub liveness_timeout_ms: u64,
+    /// Blocks that miners have to anchor after training ends.
+    pub anchor_blocks: u32,
+    /// Milliseconds for a merge before missing shards keep their old values.
+    pub merge_timeout_ms: u64,
+}
+
+/// How work is checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Blocks between a miner's anchor and the block whose hash draws its audit.
+    pub beacon_delay_blocks: u32,
+    /// Forward and backward receipts each validator re-executes per miner and epoch.
+    pub samples_per_miner: u32,
+    /// Optimiser steps each validator re-executes per miner and epoch.
+    pub steps_per_miner: u32,
+    /// Blocks validators have after the last beacon to deliver verdicts that count before the merge.
+    pub window_blocks: u32,
+    /// Milliseconds a miner has to serve one opening.
+    #[serde(default = "default_opening_ms")]
+    pub opening_timeout_ms: u64,
+    /// Epochs for which a miner that failed an audit is kept out.
+    #[serde(default = "default_bench_epochs")]
+    pub bench_epochs: u32,
+    /// Accepted difference. None: bit equality (one hardware class, D4).
+    #[serde(default)]
+    pub tolerance: Option<ToleranceConfig>,
+}
+
+/// Thresholds that `starling calibrate` measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToleranceConfig {
+    /// Largest `|a − b| / |b|`.
+    pub relative_l2: f64,
+    /// Largest `1 − cos(a, b)`.
+    pub one_minus_cosine: f64,
+    /// Largest absolute element difference.
+    pub max_abs: f64,
+}
+
+/// The tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Digest of the manifest blob: the list of token shards by hash.
+    pub manifest: Digest,
+}
+
+fn default_rope_theta() -> f64 {
+    10_000.0
+}
+fn default_norm_eps() -> f64 {
+    1e-5
+}
+fn default_init_std() -> f64 {
+    0.02
+}
+fn default_final_fraction() -> f64 {
+    0.1
+}
+fn default_beta1() -> f64 {
+    0.9
+}
+fn default_beta2() -> f64 {
+    0.95
+}
+fn default_adam_eps() -> f64 {
+    1e-8
+}
+fn default_weight_decay() -> f64 {
+    0.1
+}
+fn default_clip() -> f64 {
+    1.0
+}
+fn default_outer_lr() -> f32 {
+    0.7
+}
+fn default_outer_momentum() -> f32 {
+    0.9
+}
+fn default_gather_ms() -> u64 {
+    2_000
+}
+fn default_opening_ms() -> u64 {
+    10_000
+}
+fn default_bench_epochs() -> u32 {
+    1_000
+}
+
+/// Why a text is not a run's configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not TOML, an unknown key, or a value of another type; the parser's message names line and key.
+    #[error("the run's configuration does not parse: {0}")]
+    Parse(String),
+    /// Parses, but cannot be run.
+    #[error("the run's configuration sets {key} = {value}: {needed}")]
+    Invalid {
+        /// The key's path.
+        key: &'static str,
+        /// The value read.
+        value: String,
+        /// The value needed.
+        needed: &'static str,
+    },
+}
+
+impl RunConfig {
+    /// Parse and check.
+    ///
+    /// # Errors
+    /// [`ConfigError::Parse`] names the line, [`ConfigError::Invalid`] the key with the value read and the value needed.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|e| ConfigError::Parse(e.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The canonical text: equal configs give equal bytes.
+    ///
+    /// # Errors
+    /// Only if a value has no TOML form.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|e| ConfigError::Parse(e.to_string()))
+    }
+
+    /// The run's identity: the digest of its canonical text under a domain tag.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        let mut bytes = b"starling.run.v1\0".to_vec();
+        // A validated config always has a TOML form; an unvalidated one hashes to the tag alone and matches no peer.
+        bytes.extend_from_slice(self.to_toml().unwrap_or_default().as_bytes());
+        Digest::of(&bytes)
+    }
+
+    /// Number of stages.
+    #[must_use]
+    pub fn stages(&self) -> u16 {
+        u16::try_from(self.model.stages.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Optimiser steps in the whole run.
+    #[must_use]
+    pub fn total_steps(&self) -> u32 {
+        self.training.epochs.saturating_mul(self.training.rounds_per_epoch)
+    }
+
+    /// Index within the run of the first sample of a round.
+    #[must_use]
+    pub fn first_sample(&self, epoch: u32, round: u32) -> u32 {
+        epoch
+            .saturating_mul(self.training.rounds_per_epoch)
+            .saturating_add(round)
+            .saturating_mul(self.training.samples_per_round)
+    }
+
+    /// Check every rule that needs no look at the world.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (m, t, e, a) = (&self.model, &self.training, &self.epoch, &self.audit);
+        rule(m.vocab >= 2 && m.vocab <= 1 << 20, "model.vocab", m.vocab, "2 to 1048576 is needed")?;
+        rule(m.heads > 0 && m.d_model > 0 && m.d_model % m.heads == 0, "model.heads", m.heads, "it must divide model.d_model")?;
+        rule((m.d_model / m.heads.max(1)) % 2 == 0, "model.d_model", m.d_model, "d_model / heads must be even (rotary embedding turns pairs)")?;
+        rule(m.kv_heads > 0 && m.heads % m.kv_heads == 0, "model.kv_heads", m.kv_heads, "it must divide model.heads")?;
+        rule(m.d_ff > 0 && m.d_ff <= 1 << 20, "model.d_ff", m.d_ff, "1 to 1048576 is needed")?;
+        rule(m.d_model <= 1 << 16, "model.d_model", m.d_model, "at most 65536")?;
+        rule(!m.stages.is_empty() && m.stages.len() <= 256, "model.stages", m.stages.len(), "1 to 256 stages are needed")?;
+        rule(m.stages.iter().all(|&n| (1..=1024).contains(&n)), "model.stages", format!("{:?}", m.stages), "every stage needs 1 to 1024 blocks")?;
+        rule(m.norm_eps > 0.0 && m.norm_eps < 1.0, "model.norm_eps", m.norm_eps, "a small positive number is needed")?;
+        rule(m.rope_theta > 1.0 && m.rope_theta.is_finite(), "model.rope_theta", m.rope_theta, "a number above 1 is needed")?;
+        rule(m.init_std > 0.0 && m.init_std < 1.0, "model.init_std", m.init_std, "between 0 and 1 is needed")?;
+        if let BoundaryConfig::Bottleneck { width } = m.boundary {
+            rule(width > 0 && width <= m.d_model, "model.boundary.width", width, "1 to model.d_model is needed")?;
+        }
+        rule((1..=1 << 20).contains(&t.sequence_length), "training.sequence_length", t.sequence_length, "1 to 1048576 is needed")?;
+        rule((1..=4096).contains(&t.sequences_per_sample), "training.sequences_per_sample", t.sequences_per_sample, "1 to 4096 is needed")?;
+        rule((1..=4096).contains(&t.samples_per_round), "training.samples_per_round", t.samples_per_round, "1 to 4096 is needed")?;
+        rule((1..=100_000).contains(&t.rounds_per_epoch), "training.rounds_per_epoch", t.rounds_per_epoch, "1 to 100000 is needed")?;
+        rule((1..=100_000).contains(&t.epochs), "training.epochs", t.epochs, "1 to 100000 is needed")?;
+        let o = &t.optimiser;
+        rule(o.learning_rate > 0.0 && o.learning_rate < 10.0, "training.optimiser.learning_rate", o.learning_rate, "between 0 and 10 is needed")?;
+        rule((0.0..1.0).contains(&o.beta1) && (0.0..1.0).contains(&o.beta2), "training.optimiser.beta1/beta2", o.beta1, "0 up to but below 1 is needed")?;
+        rule(o.eps > 0.0, "training.optimiser.eps", o.eps, "a positive number is needed")?;
+        rule(o.clip_norm > 0.0, "training.optimiser.clip_norm", o.clip_norm, "a positive number is needed")?;
+        rule((0.0..=1.0).contains(&o.final_fraction), "training.optimiser.final_fraction", o.final_fraction, "0 to 1 is needed")?;
+        rule(t.outer.learning_rate > 0.0 && t.outer.learning_rate <= 2.0, "training.outer.learning_rate", t.outer.learning_rate, "above 0, at most 2")?;
+        rule((0.0..1.0).contains(&t.outer.momentum), "training.outer.momentum", t.outer.momentum, "0 up to but below 1 is needed")?;
+        rule(e.min_miners_per_stage >= 1, "epoch.min_miners_per_stage", e.min_miners_per_stage, "at least 1")?;
+        rule(e.max_miners_per_stage >= e.min_miners_per_stage, "epoch.max_miners_per_stage", e.max_miners_per_stage, "at least epoch.min_miners_per_stage")?;
+        rule(e.sample_timeout_ms >= 100, "epoch.sample_timeout_ms", e.sample_timeout_ms, "at least 100")?;
+        rule(e.liveness_timeout_ms >= 100, "epoch.liveness_timeout_ms", e.liveness_timeout_ms, "at least 100")?;
+        rule(e.anchor_blocks >= 2, "epoch.anchor_blocks", e.anchor_blocks, "at least 2: an anchor needs a block of its own")?;
+        rule(a.beacon_delay_blocks >= 1, "audit.beacon_delay_blocks", a.beacon_delay_blocks, "at least 1: the draw must be unknown when the anchor is made")?;
+        rule(a.samples_per_miner >= 1, "audit.samples_per_miner", a.samples_per_miner, "at least 1")?;
+        rule(a.window_blocks >= 1, "audit.window_blocks", a.window_blocks, "at least 1")?;
+        Ok(())
+    }
+}
+
+fn rule(holds: bool, key: &'static str, value: impl ToString, needed: &'static str) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::Invalid { key, value: value.to_string(), needed }) }
+}

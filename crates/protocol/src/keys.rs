@@ -1,0 +1,173 @@
+//! Who signs: account ids and the one trait by which every room signs.
+//!
+//! Owns the 32-byte sr25519 account id, its SS58 text (prefix 42), and signature verification under Substrate's context.
+//! Secrets never enter this crate: a wallet implements [`Signer`].
+
+use std::{fmt, str::FromStr};
+
+use blake2::{Blake2b512, Digest as _};
+use parity_scale_codec::{Decode, Encode, MaxEncodedLen};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The signing context every Substrate chain uses for sr25519.
+const CONTEXT: &[u8] = b"substrate";
+/// Bittensor's SS58 network prefix.
+pub const SS58_PREFIX: u8 = 42;
+
+/// An sr25519 public key, which is also the account id on chain (32 bytes).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, MaxEncodedLen)]
+pub struct Account(pub [u8; 32]);
+
+/// An sr25519 signature (64 bytes).
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
+pub struct Signature(pub [u8; 64]);
+
+/// Something that can sign as an account; implemented by `starling-wallet`.
+pub trait Signer: Send + Sync {
+    /// The account whose signatures [`Signer::sign`] makes.
+    fn account(&self) -> Account;
+    /// sr25519 over `message` under the context `substrate`.
+    fn sign(&self, message: &[u8]) -> Signature;
+}
+
+impl<T: Signer + ?Sized> Signer for std::sync::Arc<T> {
+    fn account(&self) -> Account {
+        (**self).account()
+    }
+    fn sign(&self, message: &[u8]) -> Signature {
+        (**self).sign(message)
+    }
+}
+
+/// Why a text is not an account.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AccountError {
+    /// Not base58 at all.
+    #[error("`{0}` is not base58: an account is 48 characters such as 5GrwvaEF…")]
+    NotBase58(String),
+    /// Decodes to a length that no 32-byte account has.
+    #[error("`{text}` decodes to {length} bytes, an SS58 account has 35")]
+    Length {
+        /// What was given.
+        text: String,
+        /// Bytes it decodes to.
+        length: usize,
+    },
+    /// Another chain's prefix.
+    #[error("`{text}` has the SS58 prefix {prefix}, Bittensor's is 42: is it an address of another chain?")]
+    Prefix {
+        /// What was given.
+        text: String,
+        /// Prefix found.
+        prefix: u8,
+    },
+    /// A typing error, most likely.
+    #[error("`{0}` fails its checksum: a character was mistyped or lost")]
+    Checksum(String),
+}
+
+impl Account {
+    /// True if `signature` is this account's over `message`.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        let Ok(key) = schnorrkel::PublicKey::from_bytes(&self.0) else { return false };
+        let Ok(signature) = schnorrkel::Signature::from_bytes(&signature.0) else { return false };
+        key.verify_simple(CONTEXT, message, &signature).is_ok()
+    }
+
+    fn checksum(payload: &[u8]) -> [u8; 2] {
+        let mut hasher = Blake2b512::new();
+        hasher.update(b"SS58PRE");
+        hasher.update(payload);
+        let sum = hasher.finalize();
+        [sum[0], sum[1]]
+    }
+
+    /// First six characters of the SS58 text: enough to tell peers apart in a log.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(6).collect()
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::with_capacity(35);
+        bytes.push(SS58_PREFIX);
+        bytes.extend_from_slice(&self.0);
+        let sum = Self::checksum(&bytes);
+        bytes.extend_from_slice(&sum);
+        f.write_str(&bs58::encode(bytes).into_string())
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({}…)", hex::encode(&self.0[..4]))
+    }
+}
+
+impl FromStr for Account {
+    type Err = AccountError;
+
+    fn from_str(text: &str) -> Result<Self, AccountError> {
+        // The longest SS58 text of a 35-byte payload is 48 characters; anything far longer is not worth decoding.
+        if text.len() > 64 {
+            return Err(AccountError::NotBase58(text.chars().take(64).collect()));
+        }
+        let bytes = bs58::decode(text).into_vec().map_err(|_| AccountError::NotBase58(text.to_owned()))?;
+        let (Some((payload, sum)), 35) = (bytes.split_last_chunk::<2>(), bytes.len()) else {
+            return Err(AccountError::Length { text: text.to_owned(), length: bytes.len() });
+        };
+        if payload[0] != SS58_PREFIX {
+            return Err(AccountError::Prefix { text: text.to_owned(), prefix: payload[0] });
+        }
+        if Self::checksum(payload) != *sum {
+            return Err(AccountError::Checksum(text.to_owned()));
+        }
+        let mut account = [0; 32];
+        account.copy_from_slice(&payload[1..]);
+        Ok(Account(account))
+    }
+}
+
+impl Serialize for Account {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    // chain.md 7: the public key and address of the well-known development phrase.
+    const BYTES: &str = "46ebddef8cd9bb167dc30878d7113b7e168e6f0646beffd77d69d39bad76b47a";
+    const TEXT: &str = "5DfhGyQdFobKM8NsWvEeAKk5EQQgYe9AydgJ7rMB6E1EqRzV";
+
+    #[test]
+    fn ss58_matches_the_published_vector() {
+        let account = Account(hex::decode(BYTES).unwrap().try_into().unwrap());
+        assert_eq!(account.to_string(), TEXT);
+        assert_eq!(TEXT.parse::<Account>().unwrap(), account);
+    }
+
+    #[test]
+    fn a_mistyped_address_is_refused_and_said_so() {
+        let typo = TEXT.replace("QdF", "QeF");
+        assert_eq!(typo.parse::<Account>(), Err(AccountError::Checksum(typo.clone())));
+    }
+}
