@@ -1,1 +1,3 @@
 //! starling-commitment
+mod digest;
+pub use digest::{Digest, NotADigest};
