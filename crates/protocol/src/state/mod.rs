@@ -16,6 +16,7 @@
 mod admit;
 mod apply;
 mod decide;
+mod follow;
 mod receipts;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use admit::Refusal;
 pub use apply::Broken;
+pub use follow::Distrust;
 
 use crate::{
     Digest, Epoch, Round, Stage, Uid,
