@@ -1,0 +1,119 @@
+//! The link to a run's orchestrator: four requests, each with a deadline, each safe to repeat.
+//!
+//! Owns no state of the run: a reader keeps its own [`State`](starling_protocol::state::State) and moves it with
+//! [`State::absorb`](starling_protocol::state::State::absorb), which believes nothing unsigned.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use parity_scale_codec::Encode;
+use starling_protocol::{
+    keys::{Account, Signer},
+    message::{Join, Role},
+    signed::Signed,
+    wire::{self, Page, Request, Response, Submission},
+};
+
+use crate::{NetworkError, Node, PeerAddress};
+
+/// Patience for an answer beyond the time that the request itself asks the orchestrator to wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the orchestrator did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Not reached, or not within the deadline.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Reached, and it said no.
+    #[error("the orchestrator refuses: {0}")]
+    Refused(String),
+    /// It answered something that is not an answer to this.
+    #[error(transparent)]
+    Malformed(#[from] wire::Malformed),
+    /// It answered another question.
+    #[error("the orchestrator answered another question than {0}: it speaks another version")]
+    Unexpected(&'static str),
+}
+
+/// A way to the orchestrator; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Link {
+    node: Arc<Node>,
+    orchestrator: PeerAddress,
+    account: Account,
+}
+
+impl Link {
+    /// `account` is the hotkey that the run's configuration names as its orchestrator.
+    #[must_use]
+    pub fn new(node: Arc<Node>, orchestrator: PeerAddress, account: Account) -> Self {
+        Self { node, orchestrator, account }
+    }
+
+    /// Where the orchestrator is (it also serves token shards).
+    #[must_use]
+    pub fn address(&self) -> &PeerAddress {
+        &self.orchestrator
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    async fn ask(&self, request: &Request, patience: Duration) -> Result<Response, LinkError> {
+        let answer = self.node.request(&self.orchestrator, Some(&self.account), Bytes::from(request.encode()), patience).await?;
+        match wire::decode::<Response>(&answer, "response")? {
+            Response::Refused(why) => Err(LinkError::Refused(why)),
+            other => Ok(other),
+        }
+    }
+
+    /// The run's configuration as TOML.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn config(&self) -> Result<String, LinkError> {
+        match self.ask(&Request::Config, PATIENCE).await? {
+            Response::Config(text) => Ok(text),
+            _ => Err(LinkError::Unexpected("what is the configuration")),
+        }
+    }
+
+    /// Take part, reachable at this node's address.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn join(&self, signer: &dyn Signer, run: starling_protocol::Digest, role: Role, now_ms: u64) -> Result<(), LinkError> {
+        let join = Join { run, role, address: self.node.address().encode(), at_ms: now_ms };
+        match self.ask(&Request::Join(Signed::new(join, signer)), PATIENCE).await? {
+            Response::Accepted => Ok(()),
+            _ => Err(LinkError::Unexpected("may I join")),
+        }
+    }
+
+    /// Entries from `from` on, waiting up to `wait` for the first.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn page(&self, from: u64, wait: Duration) -> Result<Page, LinkError> {
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(30_000).min(30_000);
+        match self.ask(&Request::Ledger { from, wait_ms }, wait + PATIENCE).await? {
+            Response::Page(page) => Ok(page),
+            _ => Err(LinkError::Unexpected("what is in the ledger")),
+        }
+    }
+
+    /// Hand in signed messages, in order.
+    ///
+    /// # Errors
+    /// [`LinkError`]; those before the refused one are in.
+    pub async fn submit(&self, submissions: Vec<Submission>) -> Result<(), LinkError> {
+        match self.ask(&Request::Submit(submissions), PATIENCE).await? {
+            Response::Accepted => Ok(()),
+            _ => Err(LinkError::Unexpected("take this")),
+        }
+    }
+}
