@@ -1,0 +1,213 @@
+//! What a validator must not lose: scores of past epochs and weight commits that are not revealed yet (design D10).
+//!
+//! One redb file in the state directory. A commit's salt exists nowhere else: lost, it can never be revealed, and the epoch's
+//! income with it; so it is durable before the extrinsic is sent.
+
+use std::{collections::BTreeMap, path::{Path, PathBuf}};
+
+use parity_scale_codec::{Decode, DecodeAll, Encode};
+use redb::{Database, ReadableTable, TableDefinition};
+use starling_protocol::{Digest, Epoch, Uid};
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const SCORES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("scores");
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened; most often another process has it.
+    #[error("cannot open {path}: {reason}. Is another validator running with this state directory?")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// Reading or writing failed.
+    #[error("the validator's store failed: {0}. Check free disk space and permissions")]
+    Failed(String),
+    /// Made by another run.
+    #[error("{path} belongs to run {theirs:?}, this is run {ours:?}: give this run a state directory of its own")]
+    OtherRun {
+        /// The file.
+        path: PathBuf,
+        /// Run in the file.
+        theirs: Digest,
+        /// Run asked for.
+        ours: Digest,
+    },
+    /// A record does not decode.
+    #[error("a record ({0}) in the validator's store is damaged: move the state directory away and start afresh")]
+    Damaged(&'static str),
+}
+
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Failed(error.to_string())
+}
+
+/// Weights committed by hash and not yet seen revealed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PendingCommit {
+    /// Uids weighed.
+    pub uids: Vec<u16>,
+    /// Their weights.
+    pub values: Vec<u16>,
+    /// Drawn for this commit.
+    pub salt: Vec<u16>,
+    /// Weights version key.
+    pub version_key: u64,
+    /// The chain's epoch in which it was committed; none until the chain confirmed it.
+    pub epoch: Option<u64>,
+}
+
+/// Scores that one audited epoch gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct EpochScores {
+    /// Per uid: floating-point operations that count, and whether an audit failed.
+    pub miners: BTreeMap<Uid, MinerScore>,
+}
+
+/// One miner's epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct MinerScore {
+    /// Floating-point operations of receipts that count.
+    pub flops: u64,
+    /// Receipts re-executed and equal.
+    pub passed: u32,
+    /// Receipts that failed.
+    pub failed: u32,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+}
+
+impl Store {
+    /// Open or make the store of `run` in `directory`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(directory: &Path, run: Digest) -> Result<Self, StoreError> {
+        let path = directory.join("validator.redb");
+        let database = Database::create(&path).map_err(|e| StoreError::Open { path: path.clone(), reason: e.to_string() })?;
+        let store = Self { database };
+        match store.meta::<Digest>("run")? {
+            Some(theirs) if theirs != run => Err(StoreError::OtherRun { path, theirs, ours: run }),
+            Some(_) => Ok(store),
+            None => {
+                store.set_meta("run", Some(&run))?;
+                let write = store.database.begin_write().map_err(failed)?;
+                write.open_table(SCORES).map_err(failed)?;
+                write.commit().map_err(failed)?;
+                Ok(store)
+            }
+        }
+    }
+
+    fn meta<T: Decode>(&self, key: &'static str) -> Result<Option<T>, StoreError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let table = match read.open_table(META) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        match table.get(key).map_err(failed)? {
+            Some(bytes) => T::decode_all(&mut bytes.value()).map(Some).map_err(|_| StoreError::Damaged(key)),
+            None => Ok(None),
+        }
+    }
+
+    fn set_meta<T: Encode>(&self, key: &'static str, value: Option<&T>) -> Result<(), StoreError> {
+        let write = self.database.begin_write().map_err(failed)?;
+        {
+            let mut table = write.open_table(META).map_err(failed)?;
+            match value {
+                Some(v) => table.insert(key, v.encode().as_slice()).map_err(failed)?,
+                None => table.remove(key).map_err(failed)?,
+            };
+        }
+        write.commit().map_err(failed)
+    }
+
+    /// The commit under way.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn pending(&self) -> Result<Option<PendingCommit>, StoreError> {
+        self.meta("pending-commit")
+    }
+
+    /// Keep or forget the commit under way.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_pending(&self, pending: Option<&PendingCommit>) -> Result<(), StoreError> {
+        self.set_meta("pending-commit", pending)
+    }
+
+    /// Keep an epoch's scores.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_scores(&self, epoch: Epoch, scores: &EpochScores) -> Result<(), StoreError> {
+        let write = self.database.begin_write().map_err(failed)?;
+        write.open_table(SCORES).map_err(failed)?.insert(epoch, scores.encode().as_slice()).map_err(failed)?;
+        write.commit().map_err(failed)
+    }
+
+    /// All epochs' scores, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn scores(&self) -> Result<Vec<(Epoch, EpochScores)>, StoreError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let table = read.open_table(SCORES).map_err(failed)?;
+        let mut all = Vec::new();
+        for row in table.iter().map_err(failed)? {
+            let (epoch, bytes) = row.map_err(failed)?;
+            all.push((epoch.value(), EpochScores::decode_all(&mut bytes.value()).map_err(|_| StoreError::Damaged("scores"))?));
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_and_its_salt_outlive_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = Digest::of(b"run");
+        let pending = PendingCommit { uids: vec![1, 2], values: vec![65535, 3], salt: vec![7; 8], version_key: 0, epoch: Some(4) };
+        Store::open(dir.path(), run).unwrap().set_pending(Some(&pending)).unwrap();
+        assert_eq!(Store::open(dir.path(), run).unwrap().pending().unwrap(), Some(pending));
+    }
+
+    #[test]
+    fn another_runs_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path(), Digest::of(b"one")).unwrap());
+        assert!(matches!(Store::open(dir.path(), Digest::of(b"two")), Err(StoreError::OtherRun { .. })));
+    }
+
+    #[test]
+    fn a_second_process_on_one_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Store::open(dir.path(), Digest::of(b"one")).unwrap();
+        assert!(matches!(Store::open(dir.path(), Digest::of(b"one")), Err(StoreError::Open { .. })));
+    }
+
+    #[test]
+    fn scores_come_back_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Digest::ZERO).unwrap();
+        let one = EpochScores { miners: [(3, MinerScore { flops: 9, passed: 2, failed: 0 })].into() };
+        store.set_scores(1, &one).unwrap();
+        store.set_scores(0, &EpochScores::default()).unwrap();
+        assert_eq!(store.scores().unwrap(), vec![(0, EpochScores::default()), (1, one)]);
+    }
+}

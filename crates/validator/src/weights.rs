@@ -1,0 +1,261 @@
+//! Setting weights and proving that they landed.
+//!
+//! A loop over chain blocks: what should be on chain (the newest target) against what is. With commit-reveal on: commit, wait
+//! for the one chain epoch in which the reveal is allowed, reveal, read the weights back. A reveal that was missed is
+//! committed again. Every transition is stored before it is sent, so `kill -9` at any point loses no weights.
+
+use std::{sync::Arc, time::Duration};
+
+use starling_chain::{ChainError, Client};
+use starling_protocol::keys::Signer;
+use tokio::sync::watch;
+
+use crate::store::{PendingCommit, Store, StoreError};
+
+/// The weights that should be on chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// `(uid, weight)`, ascending by uid, largest weight 65,535; empty: nothing to set yet.
+    pub weights: Vec<(u16, u16)>,
+}
+
+/// How far the keeper is, for people and tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WeightStatus {
+    /// What it does or waits for.
+    pub doing: String,
+    /// The newest weights read back from the chain as ours.
+    pub confirmed: Option<Vec<(u16, u16)>>,
+    /// Block at which they were confirmed.
+    pub confirmed_at: u32,
+    /// Commits confirmed so far.
+    pub commits: u32,
+    /// Reveals confirmed so far.
+    pub reveals: u32,
+}
+
+/// Keeps the chain at the target until the sender is dropped.
+pub struct Keeper {
+    chain: Client,
+    hotkey: Arc<dyn Signer>,
+    netuid: u16,
+    store: Arc<Store>,
+    target: watch::Receiver<Target>,
+    status: watch::Sender<WeightStatus>,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("netuid", &self.netuid).finish_non_exhaustive()
+    }
+}
+
+/// Pause after an error of the chain's; doubles up to a minute.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Pause between two looks at the chain when there is nothing to do.
+const LOOK: Duration = Duration::from_millis(250);
+
+impl Keeper {
+    /// A keeper that has not started.
+    #[must_use]
+    pub fn new(
+        chain: Client,
+        hotkey: Arc<dyn Signer>,
+        netuid: u16,
+        store: Arc<Store>,
+        target: watch::Receiver<Target>,
+        status: watch::Sender<WeightStatus>,
+    ) -> Self {
+        Self { chain, hotkey, netuid, store, target, status }
+    }
+
+    fn say(&self, doing: impl Into<String>) {
+        let doing = doing.into();
+        self.status.send_if_modified(|s| {
+            let changed = s.doing != doing;
+            if changed {
+                tracing::info!(target: "weights", "{doing}");
+                s.doing = doing;
+            }
+            changed
+        });
+    }
+
+    /// Run until the target's sender is gone. Errors of the chain are retried for ever and shown in the status.
+    ///
+    /// # Errors
+    /// Only the store's: without it nothing may be sent.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.target.has_changed().is_err() {
+                return Ok(());
+            }
+            let wait = match self.once().await {
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
+                    LOOK
+                }
+                Err(Trouble::Store(error)) => return Err(error),
+                Err(Trouble::Chain(error)) => {
+                    self.say(format!("the chain: {error}; trying again in {:.1} s", pause.as_secs_f32()));
+                    let now = pause;
+                    pause = (pause * 2).min(Duration::from_secs(60));
+                    now
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                changed = self.target.changed() => if changed.is_err() { return Ok(()) },
+            }
+        }
+    }
+
+    async fn once(&mut self) -> Result<(), Trouble> {
+        let target = self.target.borrow_and_update().clone();
+        if target.weights.is_empty() && self.store.pending()?.is_none() {
+            self.say("no audited work yet: nothing to weigh");
+            return Ok(());
+        }
+        let account = self.hotkey.account();
+        let Some(uid) = self.chain.uid(self.netuid, &account).await? else {
+            self.say(format!("hotkey {account} is not registered on subnet {}: register it (`starling register`)", self.netuid));
+            return Ok(());
+        };
+        let parameters = self.chain.hyperparameters(self.netuid).await?;
+        if parameters.commit_reveal_enabled { self.by_commit(uid, &target).await } else { self.plainly(uid, &target).await }
+    }
+
+    async fn on_chain(&self, uid: u16) -> Result<Vec<(u16, u16)>, Trouble> {
+        let mut weights = self.chain.weights(self.netuid, uid, None).await?;
+        weights.sort_unstable();
+        Ok(weights)
+    }
+
+    async fn confirm(&self, weights: &[(u16, u16)], revealed: bool) -> Result<(), Trouble> {
+        let head = self.chain.head().await?;
+        self.status.send_modify(|s| {
+            s.confirmed = Some(weights.to_vec());
+            s.confirmed_at = head.number;
+            s.reveals += u32::from(revealed);
+        });
+        self.say(format!("weights are on chain, read back at block {}", head.number));
+        Ok(())
+    }
+
+    async fn plainly(&self, uid: u16, target: &Target) -> Result<(), Trouble> {
+        if self.on_chain(uid).await? == target.weights {
+            if self.status.borrow().confirmed.as_ref() != Some(&target.weights) {
+                self.confirm(&target.weights, false).await?;
+            }
+            return Ok(());
+        }
+        let (uids, values): (Vec<u16>, Vec<u16>) = target.weights.iter().copied().unzip();
+        self.say("setting weights");
+        self.chain.set_weights(self.hotkey.as_ref(), self.netuid, &uids, &values, 0).await?;
+        if self.on_chain(uid).await? == target.weights {
+            self.confirm(&target.weights, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn by_commit(&self, uid: u16, target: &Target) -> Result<(), Trouble> {
+        let Some(pending) = self.store.pending()? else {
+            if target.weights.is_empty() || self.on_chain(uid).await? == target.weights {
+                if !target.weights.is_empty() && self.status.borrow().confirmed.as_ref() != Some(&target.weights) {
+                    self.confirm(&target.weights, false).await?;
+                }
+                return Ok(());
+            }
+            return self.commit(target).await;
+        };
+        let weights: Vec<(u16, u16)> = pending.uids.iter().copied().zip(pending.values.iter().copied()).collect();
+        let clock = self.chain.epoch_clock(self.netuid).await?;
+        let Some(epoch) = pending.epoch else {
+            // Killed between storing and hearing of inclusion: the chain says whether the commit is there.
+            let hash = starling_chain::commit_reveal::commit_hash(
+                &self.hotkey.account(),
+                self.netuid,
+                &pending.uids,
+                &pending.values,
+                &pending.salt,
+                pending.version_key,
+            );
+            let commits = self.chain.weight_commits(self.netuid, &self.hotkey.account()).await?;
+            let found = commits.iter().find(|c| c.hash == hash).map(|c| c.epoch);
+            match found {
+                Some(epoch) => self.store.set_pending(Some(&PendingCommit { epoch: Some(epoch), ..pending }))?,
+                None => self.store.set_pending(None)?,
+            }
+            return Ok(());
+        };
+        let now = clock.index;
+        let due = epoch + clock.reveal_period;
+        if now < due {
+            self.say(format!("committed in chain epoch {epoch}; the reveal is due in epoch {due}, now is {now}"));
+            return Ok(());
+        }
+        if now > due {
+            self.say(format!("the reveal of chain epoch {epoch} was missed (due in {due}, now is {now}): committing again"));
+            self.store.set_pending(None)?;
+            return Ok(());
+        }
+        self.say(format!("revealing in chain epoch {now}"));
+        match self.chain.reveal_weights(self.hotkey.as_ref(), self.netuid, &pending.uids, &pending.values, &pending.salt, pending.version_key).await {
+            Ok(_) => {}
+            // Revealed before a crash, or seen as a duplicate: what counts is what the chain holds.
+            Err(error) if self.on_chain(uid).await? != weights => {
+                let commits = self.chain.weight_commits(self.netuid, &self.hotkey.account()).await?;
+                if commits.is_empty() {
+                    self.store.set_pending(None)?;
+                }
+                return Err(error.into());
+            }
+            Err(_) => {}
+        }
+        let landed = self.on_chain(uid).await?;
+        if landed.iter().map(|(u, _)| u).eq(weights.iter().map(|(u, _)| u)) {
+            self.store.set_pending(None)?;
+            self.confirm(&landed, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, target: &Target) -> Result<(), Trouble> {
+        let (uids, values): (Vec<u16>, Vec<u16>) = target.weights.iter().copied().unzip();
+        let mut raw = [0u8; 16];
+        getrandom(&mut raw)?;
+        let salt: Vec<u16> = raw.chunks_exact(2).map(|c| u16::from_le_bytes([c[0], c[1]])).collect();
+        let pending = PendingCommit { uids, values, salt, version_key: 0, epoch: None };
+        self.store.set_pending(Some(&pending))?;
+        self.say("committing weights");
+        self.chain
+            .commit_weights(self.hotkey.as_ref(), self.netuid, &pending.uids, &pending.values, &pending.salt, pending.version_key)
+            .await?;
+        self.status.send_modify(|s| s.commits += 1);
+        Ok(())
+    }
+}
+
+/// The salt must be unpredictable, or the weights can be guessed before the reveal.
+fn getrandom(bytes: &mut [u8]) -> Result<(), Trouble> {
+    rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, bytes)
+        .map_err(|e| Trouble::Store(StoreError::Failed(format!("no randomness from the system: {e}"))))
+}
+
+enum Trouble {
+    Chain(ChainError),
+    Store(StoreError),
+}
+
+impl From<ChainError> for Trouble {
+    fn from(e: ChainError) -> Self {
+        Self::Chain(e)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
