@@ -1,0 +1,76 @@
+//! `starling commitment`
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use starling_protocol::{
+    keys::{Account, Signer},
+    receipt::Anchor,
+};
+
+use crate::{Global, exit::Refused, output};
+
+/// Data that a hotkey has written on chain: anchors of receipt chains, for one.
+#[derive(Debug, Args)]
+pub struct Commitment {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Read a hotkey's commitment.
+    Get {
+        /// The subnet.
+        #[arg(long)]
+        netuid: u16,
+        /// Whose; the wallet's own if left out.
+        account: Option<Account>,
+    },
+    /// Write text (at most 128 bytes) as the wallet's hotkey.
+    Set {
+        /// The subnet.
+        #[arg(long)]
+        netuid: u16,
+        /// The text.
+        text: String,
+    },
+}
+
+impl Commitment {
+    pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        match self.action {
+            Action::Get { netuid, account } => {
+                let account = match account {
+                    Some(account) => account,
+                    None => global.hotkey()?.account(),
+                };
+                let found = global.chain().await?.commitment(netuid, &account, None).await?;
+                let Some(found) = found else {
+                    return Err(Refused(format!("{account} has no commitment on subnet {netuid}")).into());
+                };
+                let anchor = Anchor::from_commitment(&found.data);
+                if global.json {
+                    let anchor = anchor.map(|a| json!({ "epoch": a.epoch, "receipts": a.count, "head": a.head }));
+                    return output::json(&json!({ "account": account, "netuid": netuid, "block": found.block, "data": hex::encode(&found.data), "anchor": anchor }));
+                }
+                match (anchor, std::str::from_utf8(&found.data)) {
+                    (Some(a), _) => output::line(&format!("block {}: anchor of epoch {}, {} receipts, head {}", found.block, a.epoch, a.count, a.head)),
+                    (None, Ok(text)) => output::line(&format!("block {}: {text}", found.block)),
+                    (None, Err(_)) => output::line(&format!("block {}: 0x{}", found.block, hex::encode(&found.data))),
+                }
+            }
+            Action::Set { netuid, text } => {
+                if text.len() > 128 {
+                    return Err(Refused(format!("the text has {} bytes, a commitment takes 128", text.len())).into());
+                }
+                let hotkey = global.hotkey()?;
+                let submitted = global.chain().await?.set_commitment(&hotkey, netuid, text.as_bytes()).await?;
+                if global.json {
+                    return output::json(&json!({ "account": hotkey.account(), "netuid": netuid, "block": submitted.block.number }));
+                }
+                output::line(&format!("committed {} bytes, block {}", text.len(), submitted.block.number));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! `starling miner`
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use clap::Args;
+use serde_json::json;
+use starling_miner::{Adversary, Miner as Actor, MinerConfig};
+use starling_network::PeerAddress;
+
+use crate::{Global, output};
+
+/// Compute a stage of a run.
+#[derive(Debug, Args)]
+pub struct Miner {
+    /// The run's TOML.
+    #[arg(long)]
+    run: PathBuf,
+    /// Where the orchestrator is: the token it prints at start.
+    #[arg(long)]
+    orchestrator: PeerAddress,
+    /// Folder for blobs, identity and receipts; keep it over restarts.
+    #[arg(long)]
+    state: PathBuf,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    bind: SocketAddr,
+    /// cpu or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// TEST ONLY: cheat in this way, to see it caught (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step).
+    #[arg(long, value_name = "HOW")]
+    test_only_adversary: Option<Adversary>,
+}
+
+impl Miner {
+    pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let run = super::run::load(&self.run)?;
+        let hotkey = Arc::new(global.hotkey()?);
+        let chain = global.chain().await?;
+        let config = MinerConfig {
+            run,
+            orchestrator: self.orchestrator,
+            state_dir: self.state,
+            bind: self.bind,
+            device: self.device,
+            adversary: self.test_only_adversary,
+        };
+        let miner = Actor::start(config, hotkey, chain).await?;
+        let mut status = miner.status();
+        let json = global.json;
+        let shown = tokio::spawn(async move {
+            while status.changed().await.is_ok() {
+                let now = status.borrow_and_update().clone();
+                if json {
+                    let _ = output::json_line(&json!({ "status": now }));
+                } else {
+                    tracing::info!("{now}");
+                }
+            }
+        });
+        let result = miner.finished().await;
+        shown.abort();
+        result?;
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! `starling subnet`
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use starling_protocol::keys::Signer;
+
+use crate::{Global, output};
+
+/// Found a subnet, start it, set its hyperparameters.
+#[derive(Debug, Args)]
+pub struct Subnet {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List subnets.
+    List,
+    /// Found a subnet; the wallet's coldkey owns it, its hotkey is uid 0.
+    Create,
+    /// Start emissions.
+    Start {
+        /// The subnet.
+        #[arg(long)]
+        netuid: u16,
+    },
+}
+
+impl Subnet {
+    pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let chain = global.chain().await?;
+        match self.action {
+            Action::List => {
+                let subnets = chain.subnets().await?;
+                if global.json {
+                    return output::json(&subnets);
+                }
+                let mut table = output::table(&["netuid", "neurons", "tempo", "burn (TAO)"]);
+                for s in subnets {
+                    table.add_row([s.netuid.to_string(), s.neurons.to_string(), s.tempo.to_string(), output::tao(s.burn)]);
+                }
+                output::line(&table.to_string());
+            }
+            Action::Create => {
+                let (coldkey, hotkey) = (global.coldkey()?, global.hotkey()?);
+                let (netuid, submitted) = chain.register_network(&coldkey, &hotkey.account()).await?;
+                if global.json {
+                    return output::json(&json!({ "netuid": netuid, "owner": coldkey.account(), "block": submitted.block.number }));
+                }
+                output::line(&format!("founded subnet {netuid}, block {}", submitted.block.number));
+            }
+            Action::Start { netuid } => {
+                let submitted = chain.start_call(&global.coldkey()?, netuid).await?;
+                if global.json {
+                    return output::json(&json!({ "netuid": netuid, "block": submitted.block.number }));
+                }
+                output::line(&format!("subnet {netuid} emits from block {} on", submitted.block.number));
+            }
+        }
+        Ok(())
+    }
+}

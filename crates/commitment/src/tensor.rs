@@ -1,0 +1,323 @@
+//! Canonical tensors: one byte string per tensor value, whose BLAKE3 hash is at once commitment and blob address (design D2).
+//!
+//! Layout, all integers little-endian:
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0..16 | the tag `starling.tensor1` |
+//! | 16 | dtype code |
+//! | 17 | rank r, at most 6 |
+//! | 18..24 | zero |
+//! | 24..24+8r | the dimensions, u64 |
+//! | ..128 | zero |
+//! | 128.. | the elements, row-major |
+//!
+//! Invariant: a [`Canonical`] holds bytes that [`Canonical::decode`] accepts, and no two byte strings decode to the same
+//! tensor. Data starts at 128, so a range of elements is a range of bytes of the blob, which verified partial reads can fetch.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::Digest;
+
+const TAG: &[u8; 16] = b"starling.tensor1";
+/// Where the elements start.
+pub const HEADER: usize = 128;
+/// Most dimensions a tensor has.
+pub const MAX_RANK: usize = 6;
+
+/// Element type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// IEEE single.
+    F32,
+    /// bfloat16.
+    Bf16,
+    /// IEEE half.
+    F16,
+    /// Signed 64-bit.
+    I64,
+    /// Unsigned 16-bit (token ids).
+    U16,
+    /// Bytes.
+    U8,
+}
+
+impl DType {
+    /// Bytes of one element.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 | Self::F16 | Self::U16 => 2,
+            Self::I64 => 8,
+            Self::U8 => 1,
+        }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+            Self::F16 => 3,
+            Self::I64 => 4,
+            Self::U16 => 5,
+            Self::U8 => 6,
+        }
+    }
+
+    fn of(code: u8) -> Option<Self> {
+        [Self::F32, Self::Bf16, Self::F16, Self::I64, Self::U16, Self::U8].into_iter().find(|d| d.code() == code)
+    }
+}
+
+/// What a decoder accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest blob, header included.
+    pub max_bytes: u64,
+    /// Most dimensions (never more than [`MAX_RANK`]).
+    pub max_rank: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_bytes: 1 << 32, max_rank: MAX_RANK }
+    }
+}
+
+/// Why bytes are not a canonical tensor, or a tensor cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TensorError {
+    /// Too short for a header, or another tag.
+    #[error("not a tensor: the bytes do not begin with Starling's tensor header")]
+    NotATensor,
+    /// Longer than the limit.
+    #[error("a tensor of {bytes} bytes, at most {limit} are accepted")]
+    TooLarge {
+        /// Bytes.
+        bytes: u64,
+        /// Limit.
+        limit: u64,
+    },
+    /// Too many dimensions.
+    #[error("a tensor with {rank} dimensions, at most {limit} are accepted")]
+    Rank {
+        /// Dimensions.
+        rank: usize,
+        /// Limit.
+        limit: usize,
+    },
+    /// Unknown element type.
+    #[error("element type {0} is unknown to this version")]
+    DType(u8),
+    /// Padding or reserved bytes are not zero.
+    #[error("a reserved byte of the tensor's header is not zero: the encoding is not canonical")]
+    NotCanonical,
+    /// Data length does not match the shape.
+    #[error("the shape needs {need} bytes of data, there are {got}")]
+    Length {
+        /// By the shape.
+        need: u64,
+        /// Found.
+        got: u64,
+    },
+    /// The product of the dimensions does not fit.
+    #[error("the product of the dimensions overflows")]
+    Overflow,
+    /// Another element type than asked for.
+    #[error("elements are {got:?}, {need:?} are needed")]
+    Expected {
+        /// Needed.
+        need: DType,
+        /// Found.
+        got: DType,
+    },
+    /// Another shape than asked for.
+    #[error("the shape is {got:?}, {need:?} is needed")]
+    Shape {
+        /// Needed.
+        need: Vec<u64>,
+        /// Found.
+        got: Vec<u64>,
+    },
+}
+
+/// One tensor in canonical bytes; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canonical {
+    dtype: DType,
+    shape: Vec<u64>,
+    bytes: Bytes,
+    digest: Digest,
+}
+
+impl Canonical {
+    /// Encode elements given as little-endian bytes.
+    ///
+    /// # Errors
+    /// [`TensorError`] if the data does not fill the shape exactly.
+    pub fn new(dtype: DType, shape: &[u64], data: &[u8]) -> Result<Self, TensorError> {
+        let need = data_length(dtype, shape)?;
+        if need != data.len() as u64 {
+            return Err(TensorError::Length { need, got: data.len() as u64 });
+        }
+        let mut bytes = Vec::with_capacity(HEADER + data.len());
+        bytes.extend_from_slice(TAG);
+        bytes.push(dtype.code());
+        bytes.push(shape.len() as u8);
+        bytes.resize(24, 0);
+        for d in shape {
+            bytes.extend_from_slice(&d.to_le_bytes());
+        }
+        bytes.resize(HEADER, 0);
+        bytes.extend_from_slice(data);
+        let digest = Digest::of(&bytes);
+        Ok(Self { dtype, shape: shape.to_vec(), bytes: bytes.into(), digest })
+    }
+
+    /// From f32 elements.
+    ///
+    /// # Errors
+    /// As [`Canonical::new`].
+    pub fn from_f32(shape: &[u64], elements: &[f32]) -> Result<Self, TensorError> {
+        let data: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Self::new(DType::F32, shape, &data)
+    }
+
+    /// From i64 elements.
+    ///
+    /// # Errors
+    /// As [`Canonical::new`].
+    pub fn from_i64(shape: &[u64], elements: &[i64]) -> Result<Self, TensorError> {
+        let data: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Self::new(DType::I64, shape, &data)
+    }
+
+    /// From u16 elements.
+    ///
+    /// # Errors
+    /// As [`Canonical::new`].
+    pub fn from_u16(shape: &[u64], elements: &[u16]) -> Result<Self, TensorError> {
+        let data: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Self::new(DType::U16, shape, &data)
+    }
+
+    /// Accept bytes from anywhere, if they are canonical and within the limits.
+    ///
+    /// # Errors
+    /// [`TensorError`] says what is wrong; nothing is allocated before the limits are checked.
+    pub fn decode(bytes: Bytes, limits: Limits) -> Result<Self, TensorError> {
+        if bytes.len() as u64 > limits.max_bytes {
+            return Err(TensorError::TooLarge { bytes: bytes.len() as u64, limit: limits.max_bytes });
+        }
+        let header = bytes.get(..HEADER).ok_or(TensorError::NotATensor)?;
+        if header[..16] != *TAG {
+            return Err(TensorError::NotATensor);
+        }
+        let dtype = DType::of(header[16]).ok_or(TensorError::DType(header[16]))?;
+        let rank = usize::from(header[17]);
+        let limit = limits.max_rank.min(MAX_RANK);
+        if rank > limit {
+            return Err(TensorError::Rank { rank, limit });
+        }
+        let (dims, padding) = header[24..].split_at(8 * rank);
+        if header[18..24].iter().chain(padding).any(|b| *b != 0) {
+            return Err(TensorError::NotCanonical);
+        }
+        let shape: Vec<u64> = dims.as_chunks::<8>().0.iter().map(|c| u64::from_le_bytes(*c)).collect();
+        let need = data_length(dtype, &shape)?;
+        let got = (bytes.len() - HEADER) as u64;
+        if need != got {
+            return Err(TensorError::Length { need, got });
+        }
+        let digest = Digest::of(&bytes);
+        Ok(Self { dtype, shape, bytes, digest })
+    }
+
+    /// Element type.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+    /// Dimensions.
+    #[must_use]
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+    /// Number of elements.
+    #[must_use]
+    pub fn elements(&self) -> u64 {
+        (self.data().len() / self.dtype.size()) as u64
+    }
+    /// The elements, little-endian.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+    /// The whole blob.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+    /// Commitment and address.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The elements as f32.
+    ///
+    /// # Errors
+    /// [`TensorError::Expected`] for another element type.
+    pub fn to_f32(&self) -> Result<Vec<f32>, TensorError> {
+        self.expect(DType::F32)?;
+        Ok(self.data().as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect())
+    }
+
+    /// The elements as u16.
+    ///
+    /// # Errors
+    /// [`TensorError::Expected`] for another element type.
+    pub fn to_u16(&self) -> Result<Vec<u16>, TensorError> {
+        self.expect(DType::U16)?;
+        Ok(self.data().as_chunks::<2>().0.iter().map(|c| u16::from_le_bytes(*c)).collect())
+    }
+
+    fn expect(&self, need: DType) -> Result<(), TensorError> {
+        if self.dtype == need { Ok(()) } else { Err(TensorError::Expected { need, got: self.dtype }) }
+    }
+
+    /// Refuse any other element type or shape than the one needed.
+    ///
+    /// # Errors
+    /// [`TensorError::Expected`] or [`TensorError::Shape`].
+    pub fn require(&self, dtype: DType, shape: &[u64]) -> Result<(), TensorError> {
+        self.expect(dtype)?;
+        if self.shape == shape { Ok(()) } else { Err(TensorError::Shape { need: shape.to_vec(), got: self.shape.clone() }) }
+    }
+}
+
+/// Byte range within a blob of `dtype` that holds the flat elements `range`.
+#[must_use]
+pub fn data_range(dtype: DType, range: Range<u64>) -> Range<u64> {
+    let size = dtype.size() as u64;
+    let at = |i: u64| (HEADER as u64).saturating_add(i.saturating_mul(size));
+    at(range.start)..at(range.end)
+}
+
+/// Length of the whole blob of a tensor.
+///
+/// # Errors
+/// [`TensorError::Overflow`] or [`TensorError::Rank`].
+pub fn blob_length(dtype: DType, shape: &[u64]) -> Result<u64, TensorError> {
+    data_length(dtype, shape)?.checked_add(HEADER as u64).ok_or(TensorError::Overflow)
+}
+
+fn data_length(dtype: DType, shape: &[u64]) -> Result<u64, TensorError> {
+    if shape.len() > MAX_RANK {
+        return Err(TensorError::Rank { rank: shape.len(), limit: MAX_RANK });
+    }
+    shape.iter().try_fold(dtype.size() as u64, |n, d| n.checked_mul(*d)).ok_or(TensorError::Overflow)
+}

@@ -1,0 +1,36 @@
+# `just` lists every recipe. Each one calls a script that also works without just.
+
+default:
+    @just --list
+
+# Fetch libtorch and whatever else is missing
+setup:
+    scripts/setup
+
+# Build the starling binary
+build:
+    scripts/build
+
+# The whole loop on this machine
+demo *ARGS:
+    scripts/demo {{ARGS}}
+
+# All tests
+test *ARGS:
+    scripts/test {{ARGS}}
+
+# Format, lints, and the chain half without libtorch: what CI runs before the tests
+check:
+    scripts/check
+
+# What CI runs
+ci:
+    .ci/run
+
+# Benchmarks with their baselines (release build: slow the first time)
+bench *ARGS:
+    scripts/bench {{ARGS}}
+
+# Format the code
+fmt:
+    cargo fmt --all
