@@ -1,1 +1,52 @@
-//! starling-network
+//! An iroh endpoint bound to a hotkey: typed requests, and blobs by BLAKE3 hash (design D7).
+//!
+//! Invariant: before anything a peer sends is parsed or served, both ends have shown a signature of their hotkey over both
+//! endpoint ids ([`handshake`]) and the [`Admission`] has let the hotkey in. Blobs are verified while they arrive. Without relays
+//! configured, nothing outside the addresses given is ever contacted: no DNS, no internet.
+
+mod address;
+mod blobs;
+pub mod follow;
+pub mod handshake;
+mod node;
+pub mod roll;
+
+pub use address::{AddressError, PeerAddress};
+pub use follow::{Link, LinkError};
+pub use node::{Limits, NetworkConfig, NetworkError, Node};
+pub use roll::Roll;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use starling_protocol::keys::Account;
+
+/// Who may speak: asked before any request is parsed.
+pub trait Admission: Send + Sync + 'static {
+    /// `Err` tells the peer why not.
+    fn admit(&self, who: &Account) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// A peer whose hotkey is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its hotkey.
+    pub account: Account,
+    /// Its endpoint.
+    pub endpoint: [u8; 32],
+}
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// `Err` is told to the peer in words.
+    fn handle(&self, from: Peer, request: Bytes) -> BoxFuture<'_, Result<Bytes, String>>;
+}
+
+/// For nodes that only ask: every request is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct NoRequests;
+
+impl Handler for NoRequests {
+    fn handle(&self, _: Peer, _: Bytes) -> BoxFuture<'_, Result<Bytes, String>> {
+        Box::pin(async { Err("this peer answers no requests, it only serves blobs".to_owned()) })
+    }
+}
