@@ -13,7 +13,9 @@ fn commit(c: &mut Criterion) {
     let mut group = c.benchmark_group("commit-16MiB");
     group.throughput(Throughput::Bytes(BYTES as u64)).sample_size(20);
     group.bench_function("plain-blake3", |b| b.iter(|| blake3::hash(black_box(&data))));
-    group.bench_function("canonical", |b| b.iter(|| Canonical::new(DType::F32, &shape, black_box(&data)).map(|t| t.digest())));
+    group.bench_function("canonical", |b| {
+        b.iter(|| Canonical::new(DType::F32, &shape, black_box(&data)).map(|t| t.digest()))
+    });
     group.finish();
 }
 

@@ -8,7 +8,9 @@ use std::ops::Range;
 use bao_tree::{
     BaoTree, BlockSize, ByteRanges, ChunkRanges,
     io::{
-        BaoContentItem, outboard::PreOrderMemOutboard, round_up_to_chunks,
+        BaoContentItem,
+        outboard::PreOrderMemOutboard,
+        round_up_to_chunks,
         sync::{DecodeResponseIter, encode_ranges_validated},
     },
 };
@@ -16,13 +18,15 @@ use bytes::Bytes;
 
 use crate::Digest;
 
+/// No blob is longer: bao-tree's arithmetic on tree nodes is sound up to here with room to spare (2^48 bytes are 256 TiB).
+const MAX_LENGTH: u64 = 1 << 48;
 /// 16 KiB groups, as iroh-blobs uses.
 const GROUP: BlockSize = BlockSize::from_chunk_log(4);
 
 /// Why an opening does not open anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpeningError {
-    /// The range lies outside the blob.
+    /// The range is empty, or lies outside the blob, or the blob is longer than any can be.
     #[error("bytes {start}..{end} are asked of a blob of {length} bytes")]
     OutOfRange {
         /// First byte.
@@ -38,7 +42,7 @@ pub enum OpeningError {
 }
 
 fn ranges(range: &Range<u64>, length: u64) -> Result<ChunkRanges, OpeningError> {
-    if range.start >= range.end || range.end > length {
+    if range.start >= range.end || range.end > length || length > MAX_LENGTH {
         return Err(OpeningError::OutOfRange { start: range.start, end: range.end, length });
     }
     Ok(round_up_to_chunks(&ByteRanges::from(range.clone())))
@@ -52,11 +56,14 @@ pub fn open(blob: &[u8], range: Range<u64>) -> Result<Bytes, OpeningError> {
     let chunks = ranges(&range, blob.len() as u64)?;
     let outboard = PreOrderMemOutboard::create(blob, GROUP);
     let mut encoded = Vec::new();
-    encode_ranges_validated(blob, &outboard, &chunks, &mut encoded).map_err(|e| OpeningError::Refused(e.to_string()))?;
+    encode_ranges_validated(blob, &outboard, &chunks, &mut encoded)
+        .map_err(|e| OpeningError::Refused(e.to_string()))?;
     Ok(encoded.into())
 }
 
 /// The bytes `range` of the blob of `length` bytes that hashes to `root`, if `opening` proves them.
+///
+/// `length` comes from what the verifier knows (dtype and shape, [`blob_length`](crate::blob_length)), not from the prover.
 ///
 /// # Errors
 /// [`OpeningError`].

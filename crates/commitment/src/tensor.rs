@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 0..16 | the tag `starling.tensor1` |
 //! | 16 | dtype code |
-//! | 17 | rank r, at most 6 |
+//! | 17 | rank r, at most 8 |
 //! | 18..24 | zero |
 //! | 24..24+8r | the dimensions, u64 |
 //! | ..128 | zero |
@@ -15,9 +15,11 @@
 //! Invariant: a [`Canonical`] holds bytes that [`Canonical::decode`] accepts, and no two byte strings decode to the same
 //! tensor. Data starts at 128, so a range of elements is a range of bytes of the blob, which verified partial reads can fetch.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
+use parity_scale_codec::{Decode, Encode, MaxEncodedLen};
+use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 
@@ -25,22 +27,29 @@ const TAG: &[u8; 16] = b"starling.tensor1";
 /// Where the elements start.
 pub const HEADER: usize = 128;
 /// Most dimensions a tensor has.
-pub const MAX_RANK: usize = 6;
+pub const MAX_RANK: usize = 8;
 
-/// Element type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Element type. The SCALE index is the code in a tensor's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, MaxEncodedLen, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DType {
     /// IEEE single.
+    #[codec(index = 1)]
     F32,
     /// bfloat16.
+    #[codec(index = 2)]
     Bf16,
     /// IEEE half.
+    #[codec(index = 3)]
     F16,
     /// Signed 64-bit.
+    #[codec(index = 4)]
     I64,
     /// Unsigned 16-bit (token ids).
+    #[codec(index = 5)]
     U16,
     /// Bytes.
+    #[codec(index = 6)]
     U8,
 }
 
@@ -68,8 +77,11 @@ impl DType {
     }
 
     fn of(code: u8) -> Option<Self> {
-        [Self::F32, Self::Bf16, Self::F16, Self::I64, Self::U16, Self::U8].into_iter().find(|d| d.code() == code)
+        Self::ALL.into_iter().find(|d| d.code() == code)
     }
+
+    /// Every element type.
+    pub const ALL: [Self; 6] = [Self::F32, Self::Bf16, Self::F16, Self::I64, Self::U16, Self::U8];
 }
 
 /// What a decoder accepts.
@@ -115,6 +127,16 @@ pub enum TensorError {
     /// Padding or reserved bytes are not zero.
     #[error("a reserved byte of the tensor's header is not zero: the encoding is not canonical")]
     NotCanonical,
+    /// A range of elements that the tensor does not have.
+    #[error("elements {start}..{end} are asked of a tensor of {elements}")]
+    Elements {
+        /// First.
+        start: u64,
+        /// After the last.
+        end: u64,
+        /// There are.
+        elements: u64,
+    },
     /// Data length does not match the shape.
     #[error("the shape needs {need} bytes of data, there are {got}")]
     Length {
@@ -182,8 +204,7 @@ impl Canonical {
     /// # Errors
     /// As [`Canonical::new`].
     pub fn from_f32(shape: &[u64], elements: &[f32]) -> Result<Self, TensorError> {
-        let data: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
-        Self::new(DType::F32, shape, &data)
+        Self::new(DType::F32, shape, &little_endian(elements, f32::to_le_bytes))
     }
 
     /// From i64 elements.
@@ -191,8 +212,7 @@ impl Canonical {
     /// # Errors
     /// As [`Canonical::new`].
     pub fn from_i64(shape: &[u64], elements: &[i64]) -> Result<Self, TensorError> {
-        let data: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
-        Self::new(DType::I64, shape, &data)
+        Self::new(DType::I64, shape, &little_endian(elements, i64::to_le_bytes))
     }
 
     /// From u16 elements.
@@ -200,8 +220,7 @@ impl Canonical {
     /// # Errors
     /// As [`Canonical::new`].
     pub fn from_u16(shape: &[u64], elements: &[u16]) -> Result<Self, TensorError> {
-        let data: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
-        Self::new(DType::U16, shape, &data)
+        Self::new(DType::U16, shape, &little_endian(elements, u16::to_le_bytes))
     }
 
     /// Accept bytes from anywhere, if they are canonical and within the limits.
@@ -273,7 +292,7 @@ impl Canonical {
     /// [`TensorError::Expected`] for another element type.
     pub fn to_f32(&self) -> Result<Vec<f32>, TensorError> {
         self.expect(DType::F32)?;
-        Ok(self.data().as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect())
+        Ok(elements(self.data(), f32::from_le_bytes))
     }
 
     /// The elements as u16.
@@ -282,7 +301,27 @@ impl Canonical {
     /// [`TensorError::Expected`] for another element type.
     pub fn to_u16(&self) -> Result<Vec<u16>, TensorError> {
         self.expect(DType::U16)?;
-        Ok(self.data().as_chunks::<2>().0.iter().map(|c| u16::from_le_bytes(*c)).collect())
+        Ok(elements(self.data(), u16::from_le_bytes))
+    }
+
+    /// The elements as i64.
+    ///
+    /// # Errors
+    /// [`TensorError::Expected`] for another element type.
+    pub fn to_i64(&self) -> Result<Vec<i64>, TensorError> {
+        self.expect(DType::I64)?;
+        Ok(elements(self.data(), i64::from_le_bytes))
+    }
+
+    /// Bytes of the blob that hold the flat elements `range`, for a verified partial read.
+    ///
+    /// # Errors
+    /// [`TensorError::Elements`] if the tensor ends before the range does, or the range is reversed.
+    pub fn data_range(&self, range: Range<u64>) -> Result<Range<u64>, TensorError> {
+        if range.start > range.end || range.end > self.elements() {
+            return Err(TensorError::Elements { start: range.start, end: range.end, elements: self.elements() });
+        }
+        Ok(data_range(self.dtype, range))
     }
 
     fn expect(&self, need: DType) -> Result<(), TensorError> {
@@ -295,7 +334,11 @@ impl Canonical {
     /// [`TensorError::Expected`] or [`TensorError::Shape`].
     pub fn require(&self, dtype: DType, shape: &[u64]) -> Result<(), TensorError> {
         self.expect(dtype)?;
-        if self.shape == shape { Ok(()) } else { Err(TensorError::Shape { need: shape.to_vec(), got: self.shape.clone() }) }
+        if self.shape == shape {
+            Ok(())
+        } else {
+            Err(TensorError::Shape { need: shape.to_vec(), got: self.shape.clone() })
+        }
     }
 }
 
@@ -313,6 +356,28 @@ pub fn data_range(dtype: DType, range: Range<u64>) -> Range<u64> {
 /// [`TensorError::Overflow`] or [`TensorError::Rank`].
 pub fn blob_length(dtype: DType, shape: &[u64]) -> Result<u64, TensorError> {
     data_length(dtype, shape)?.checked_add(HEADER as u64).ok_or(TensorError::Overflow)
+}
+
+/// Elements as little-endian bytes. On a little-endian machine that is what they are, so it is one copy: in an unoptimised
+/// build a conversion element by element costs a hundred times more than the hash.
+fn little_endian<T: bytemuck::NoUninit, const N: usize>(elements: &[T], encode: fn(T) -> [u8; N]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        Cow::Borrowed(bytemuck::cast_slice(elements))
+    } else {
+        Cow::Owned(elements.iter().flat_map(|x| encode(*x)).collect())
+    }
+}
+
+/// Little-endian bytes, a whole number of elements, as elements.
+fn elements<T: bytemuck::AnyBitPattern + bytemuck::NoUninit, const N: usize>(
+    data: &[u8],
+    decode: fn([u8; N]) -> T,
+) -> Vec<T> {
+    if cfg!(target_endian = "little") && data.len().is_multiple_of(size_of::<T>()) {
+        bytemuck::allocation::pod_collect_to_vec(data)
+    } else {
+        data.as_chunks::<N>().0.iter().map(|c| decode(*c)).collect()
+    }
 }
 
 fn data_length(dtype: DType, shape: &[u64]) -> Result<u64, TensorError> {
