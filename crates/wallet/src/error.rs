@@ -1,0 +1,101 @@
+//! What can go wrong with a wallet on disk, said to the person who has to mend it.
+
+use std::{io, path::PathBuf};
+
+use starling_protocol::keys::Account;
+
+use crate::{Encryption, KeyError};
+
+/// Why a wallet could not be read or written. No variant carries a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum WalletError {
+    /// No such key on disk.
+    #[error("no {what} at {}: create it with `starling wallet create`, or give --wallet-path, --wallet-name, --wallet-hotkey", path.display())]
+    Missing {
+        /// `coldkey`, `hotkey` or `wallet`.
+        what: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A key is already there; it is left untouched.
+    #[error("{} exists and is left as it is: a key is never overwritten; choose another name or move the file away", path.display())]
+    Exists {
+        /// The file in the way.
+        path: PathBuf,
+    },
+    /// The file is encrypted.
+    #[error("{} is encrypted ({encryption}) and this version cannot decrypt: write an unencrypted copy with the official tools and use that", path.display())]
+    Encrypted {
+        /// The keyfile.
+        path: PathBuf,
+        /// By which scheme.
+        encryption: Encryption,
+    },
+    /// Far larger than any keyfile.
+    #[error("{} has {length} bytes, a keyfile has at most {limit}: is it the right file?", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes found.
+        length: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// Not a keyfile, or a damaged one.
+    #[error("{} is no readable keyfile: {reason}; restore it from a backup or from the 12 words", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, without its content.
+        reason: String,
+    },
+    /// The secret and the public key in one file do not belong together.
+    #[error("{} says it is {stated}, but its secret belongs to {derived}: the file was edited or made with a password", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// The account written in it.
+        stated: Account,
+        /// The account that its secret gives.
+        derived: Account,
+    },
+    /// A public-only file where a secret is needed.
+    #[error("{} holds only the public key of {account}: signing needs the secret", path.display())]
+    PublicOnly {
+        /// The file.
+        path: PathBuf,
+        /// Whose.
+        account: Account,
+    },
+    /// A name that would leave the wallet directory or hide in it.
+    #[error("`{name}` cannot name a {what}: at most 100 bytes, no slash, not starting with a dot")]
+    Name {
+        /// `wallet` or `hotkey`.
+        what: &'static str,
+        /// What was given.
+        name: String,
+    },
+    /// Nowhere to look.
+    #[error("no wallet directory: HOME is not set; give --wallet-path or BT_WALLET_PATH")]
+    NoHome,
+    /// A key in a file, or given by a person, is not one.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The file system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `create`, …
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl WalletError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,293 @@
+//! The directory layout: `<path>/<name>/{coldkey, coldkeypub.txt, hotkeys/<hotkey>}`.
+//!
+//! Invariant: names never lead out of the wallet directory, and no existing key is replaced.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use starling_protocol::keys::Account;
+
+use crate::{Keyfile, Keypair, WalletError, disk};
+
+/// Most entries listed in one directory.
+const MAX_LISTED: usize = 10_000;
+
+/// Where a wallet is: directory of all wallets, wallet name, hotkey name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalletLocation {
+    /// The directory of all wallets, by default `~/.bittensor/wallets`.
+    pub path: PathBuf,
+    /// The wallet (coldkey) name, by default `default`.
+    pub name: String,
+    /// The hotkey name, by default `default`.
+    pub hotkey: String,
+}
+
+impl WalletLocation {
+    /// A location from its three parts.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, name: impl Into<String>, hotkey: impl Into<String>) -> Self {
+        Self { path: path.into(), name: name.into(), hotkey: hotkey.into() }
+    }
+
+    /// What was given on the command line, else `BT_WALLET_PATH`, `BT_WALLET_NAME` (or `BT_WALLET`) and
+    /// `BT_WALLET_HOTKEY`, else the official defaults. A leading `~` is the home directory.
+    ///
+    /// # Errors
+    /// [`WalletError::NoHome`] if the default directory is needed and `HOME` is not set.
+    pub fn from_env(path: Option<&str>, name: Option<&str>, hotkey: Option<&str>) -> Result<Self, WalletError> {
+        Self::resolve(path, name, hotkey, |key| std::env::var(key).ok())
+    }
+
+    /// [`WalletLocation::from_env`] with the environment as an argument.
+    ///
+    /// # Errors
+    /// As [`WalletLocation::from_env`].
+    pub fn resolve(
+        path: Option<&str>,
+        name: Option<&str>,
+        hotkey: Option<&str>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, WalletError> {
+        let env = |key: &str| env(key).filter(|value| !value.is_empty());
+        let pick = |given: Option<&str>, keys: &[&str], default: &str| {
+            given.map(str::to_owned).or_else(|| keys.iter().find_map(|key| env(key))).unwrap_or(default.to_owned())
+        };
+        let path = pick(path, &["BT_WALLET_PATH"], "~/.bittensor/wallets");
+        let path = match path.strip_prefix('~') {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                PathBuf::from(env("HOME").ok_or(WalletError::NoHome)?).join(rest.trim_start_matches('/'))
+            }
+            _ => PathBuf::from(path),
+        };
+        let name = pick(name, &["BT_WALLET_NAME", "BT_WALLET"], "default");
+        Ok(Self { path, name, hotkey: pick(hotkey, &["BT_WALLET_HOTKEY"], "default") })
+    }
+
+    /// The wallet's own directory.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        self.path.join(&self.name)
+    }
+
+    /// The coldkey file.
+    #[must_use]
+    pub fn coldkey_file(&self) -> PathBuf {
+        self.directory().join("coldkey")
+    }
+
+    /// The coldkey's public file.
+    #[must_use]
+    pub fn coldkeypub_file(&self) -> PathBuf {
+        self.directory().join("coldkeypub.txt")
+    }
+
+    /// The hotkey file.
+    #[must_use]
+    pub fn hotkey_file(&self) -> PathBuf {
+        self.directory().join("hotkeys").join(&self.hotkey)
+    }
+
+    fn check(&self) -> Result<(), WalletError> {
+        check_name("wallet", &self.name)?;
+        check_name("hotkey", &self.hotkey)
+    }
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), WalletError> {
+    let bad = |c: char| c.is_control() || matches!(c, '/' | '\\');
+    let good = !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && !name.contains(bad);
+    if good { Ok(()) } else { Err(WalletError::Name { what, name: name.chars().take(100).collect() }) }
+}
+
+/// A wallet on disk. Keys are read when asked for, not before.
+#[derive(Debug, Clone)]
+pub struct Wallet {
+    location: WalletLocation,
+}
+
+impl Wallet {
+    /// Writes a new wallet: coldkey, its public file, and one hotkey, unencrypted.
+    ///
+    /// # Errors
+    /// [`WalletError::Exists`] if any of the three is there already (then nothing is written), [`WalletError::Name`],
+    /// [`WalletError::Io`].
+    pub fn create(location: &WalletLocation, coldkey: &Keypair, hotkey: &Keypair) -> Result<Self, WalletError> {
+        location.check()?;
+        for path in [location.coldkey_file(), location.coldkeypub_file(), location.hotkey_file()] {
+            if path.symlink_metadata().is_ok() {
+                return Err(WalletError::Exists { path });
+            }
+        }
+        disk::create_dir(&location.directory().join("hotkeys"))?;
+        disk::write_new(&location.coldkey_file(), Keyfile::secret_json(coldkey).as_bytes())?;
+        disk::write_new(&location.coldkeypub_file(), Keyfile::public_json(&coldkey.account()).as_bytes())?;
+        disk::write_new(&location.hotkey_file(), Keyfile::secret_json(hotkey).as_bytes())?;
+        Ok(Self { location: location.clone() })
+    }
+
+    /// Adds a hotkey to a wallet (whose directory may be new: a miner's machine needs no coldkey).
+    ///
+    /// # Errors
+    /// [`WalletError::Exists`], [`WalletError::Name`], [`WalletError::Io`].
+    pub fn create_hotkey(location: &WalletLocation, hotkey: &Keypair) -> Result<Self, WalletError> {
+        location.check()?;
+        disk::create_dir(&location.directory().join("hotkeys"))?;
+        disk::write_new(&location.hotkey_file(), Keyfile::secret_json(hotkey).as_bytes())?;
+        Ok(Self { location: location.clone() })
+    }
+
+    /// Opens a wallet that exists; reads no key yet.
+    ///
+    /// # Errors
+    /// [`WalletError::Missing`], [`WalletError::Name`].
+    pub fn open(location: &WalletLocation) -> Result<Self, WalletError> {
+        location.check()?;
+        let path = location.directory();
+        if !path.is_dir() {
+            return Err(WalletError::Missing { what: "wallet", path });
+        }
+        Ok(Self { location: location.clone() })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> &WalletLocation {
+        &self.location
+    }
+
+    /// The hotkey, ready to sign.
+    ///
+    /// # Errors
+    /// [`WalletError`], of which [`WalletError::Encrypted`] and [`WalletError::PublicOnly`] are the usual ones.
+    pub fn hotkey(&self) -> Result<Keypair, WalletError> {
+        secret(&self.location.hotkey_file(), "hotkey")
+    }
+
+    /// The coldkey, ready to sign.
+    ///
+    /// # Errors
+    /// As [`Wallet::hotkey`].
+    pub fn coldkey(&self) -> Result<Keypair, WalletError> {
+        secret(&self.location.coldkey_file(), "coldkey")
+    }
+
+    /// The hotkey's account.
+    ///
+    /// # Errors
+    /// [`WalletError`]; an encrypted hotkey has no public file that older tools write, so it cannot be told.
+    pub fn hotkey_account(&self) -> Result<Account, WalletError> {
+        load(&self.location.hotkey_file(), "hotkey").map(|file| file.account())
+    }
+
+    /// The coldkey's account, from `coldkeypub.txt`, or from the coldkey if that is missing.
+    ///
+    /// # Errors
+    /// [`WalletError`] of whichever file was read last.
+    pub fn coldkey_account(&self) -> Result<Account, WalletError> {
+        match load(&self.location.coldkeypub_file(), "coldkey") {
+            Ok(file) => Ok(file.account()),
+            Err(WalletError::Missing { .. }) => {
+                load(&self.location.coldkey_file(), "coldkey").map(|file| file.account())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All wallets under `path`, by name; unreadable keys are listed with their reason. No directory means no wallets.
+    ///
+    /// # Errors
+    /// [`WalletError::Io`] if the directory cannot be listed.
+    pub fn list(path: &Path) -> Result<Vec<WalletEntry>, WalletError> {
+        let mut wallets = Vec::new();
+        for name in names(path, true)? {
+            let location = WalletLocation::new(path, &name, "default");
+            let wallet = Self { location };
+            let mut hotkeys = Vec::new();
+            for hotkey in names(&wallet.location.directory().join("hotkeys"), false)? {
+                // Newer tools write `<hotkey>pub.txt` beside the hotkey: it is not another one.
+                if hotkey.ends_with("pub.txt") {
+                    continue;
+                }
+                let account =
+                    load(&wallet.location.directory().join("hotkeys").join(&hotkey), "hotkey").map(|file| file.account());
+                hotkeys.push(HotkeyEntry::new(hotkey, account));
+            }
+            let coldkey = HotkeyEntry::new(name, wallet.coldkey_account());
+            wallets.push(WalletEntry {
+                name: coldkey.name,
+                coldkey: coldkey.account,
+                problem: coldkey.problem,
+                hotkeys,
+            });
+        }
+        Ok(wallets)
+    }
+}
+
+/// One wallet as [`Wallet::list`] found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WalletEntry {
+    /// Its directory's name.
+    pub name: String,
+    /// Its coldkey's account, if readable.
+    pub coldkey: Option<Account>,
+    /// Why it is not.
+    pub problem: Option<String>,
+    /// Its hotkeys, by name.
+    pub hotkeys: Vec<HotkeyEntry>,
+}
+
+/// One hotkey of a [`WalletEntry`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HotkeyEntry {
+    /// Its file's name.
+    pub name: String,
+    /// Its account, if readable.
+    pub account: Option<Account>,
+    /// Why it is not.
+    pub problem: Option<String>,
+}
+
+impl HotkeyEntry {
+    fn new(name: String, account: Result<Account, WalletError>) -> Self {
+        match account {
+            Ok(account) => Self { name, account: Some(account), problem: None },
+            Err(error) => Self { name, account: None, problem: Some(error.to_string()) },
+        }
+    }
+}
+
+fn load(path: &Path, what: &'static str) -> Result<Keyfile, WalletError> {
+    Keyfile::parse(&disk::read(path, what)?, path)
+}
+
+fn secret(path: &Path, what: &'static str) -> Result<Keypair, WalletError> {
+    match load(path, what)? {
+        Keyfile::Secret(pair) => Ok(pair),
+        Keyfile::Public(account) => Err(WalletError::PublicOnly { path: path.to_owned(), account }),
+    }
+}
+
+/// Sorted names in a directory that may not exist; hidden ones and names this crate would refuse are left out.
+fn names(path: &Path, directories: bool) -> Result<Vec<String>, WalletError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(WalletError::io("list", path)(error)),
+    };
+    let mut names: Vec<String> = entries
+        .take(MAX_LISTED)
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().is_dir() == directories)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| check_name("wallet", name).is_ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}
