@@ -27,15 +27,14 @@ pub(crate) fn weighted_median(active: &[I32F32], weights: &Matrix, columns: usiz
 }
 
 /// The median of one column. `given` holds the positive scores with their stake; the other `voters` scored zero.
+///
+/// With kappa above the whole (dust is lost in normalising) the minority is negative and the smallest score wins; with
+/// kappa zero nothing exceeds the minority and the largest wins.
 fn median_of_column(given: &mut [(I32F32, I32F32)], voters: usize, total: I32F32, minority: I32F32) -> I32F32 {
     given.sort_unstable();
     let silent = voters > given.len();
     let mut at_most = total.saturating_sub(sum(given.iter().map(|(_, voice)| *voice)));
     if silent && at_most > minority {
-        return I32F32::ZERO;
-    }
-    // A negative minority (kappa above the whole) is exceeded by every candidate, so the smallest one present is taken.
-    if silent && minority.is_negative() {
         return I32F32::ZERO;
     }
     for (score, voice) in given.iter() {

@@ -57,7 +57,7 @@ fn ascending(row: &Row) -> impl Iterator<Item = (u16, I32F32)> + '_ {
     })
 }
 
-/// `rate · weight + (1 − rate) · bond` per entry of the new weights, clamped to one, zeros left out.
+/// `rate · weight + (1 − rate) · bond` per entry of the new weights, zeros left out.
 pub(crate) fn average(
     weights: &Matrix,
     bonds: &Matrix,
@@ -87,8 +87,8 @@ pub(crate) fn average(
                 .map(|(j, weight)| {
                     let rate = curve.rate(at(consensus, *j), seen_weight.get(*j), seen_bond.get(*j));
                     let kept = I32F32::ONE.saturating_sub(rate).saturating_mul(old.get(*j));
-                    let bought = rate.saturating_mul(*weight).max(I32F32::ZERO);
-                    (*j, kept.saturating_add(bought).min(I32F32::ONE))
+                    // Between bond and weight, hence in 0..=1: the chain's clamp to that range has nothing to do.
+                    (*j, kept.saturating_add(rate.saturating_mul(*weight)))
                 })
                 .filter(|(_, bond)| *bond > I32F32::ZERO)
                 .collect();
