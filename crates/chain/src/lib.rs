@@ -1,1 +1,45 @@
-//! starling-chain
+//! The chain, by name from live metadata: everything Starling reads from and writes to a Bittensor chain.
+//!
+//! Owns the connection, decoding and encoding without generated code (design D6), submission with proof that it took effect, and
+//! the pure rules of commit-reveal and weight quantisation. Facts: `reference/chain.md`.
+//!
+//! Invariants: every request has a deadline; a write returns `Ok` only if its block is final, its event is there and the storage
+//! reads back as asked; what is sent a second time is byte for byte the same, so that it counts once.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), starling_chain::ChainError> {
+//! use starling_chain::{Client, Options};
+//!
+//! let chain = Client::connect("ws://127.0.0.1:9944", Options::default()).await?;
+//! for neuron in chain.metagraph(1, None).await?.neurons {
+//!     println!("{} {} {}", neuron.uid, neuron.hotkey, neuron.total_stake);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod blocks;
+mod calls;
+mod client;
+mod decode;
+mod detail;
+mod error;
+mod hyperparameters;
+mod link;
+mod metagraph;
+mod queries;
+mod submit;
+
+pub mod commit_reveal;
+pub mod explain;
+pub mod runtime;
+pub mod value;
+pub mod weights;
+
+pub use client::{BlockRef, Client, Options};
+pub use commit_reveal::{EpochClock, RevealWindow};
+pub use error::ChainError;
+pub use hyperparameters::{Hyper, Hyperparameters};
+pub use metagraph::{Axon, Metagraph, Neuron};
+pub use queries::{Commitment, Subnet, WeightCommit};
+pub use submit::{Event, Submitted};

@@ -117,7 +117,9 @@ impl Keyfile {
         }
         let stated = fields.stated().map_err(malformed)?;
         let Some(pair) = fields.secret().map_err(|error| malformed(error.to_string()))? else {
-            return stated.map(Self::Public).ok_or_else(|| malformed("it holds neither a secret nor an account".into()));
+            return stated
+                .map(Self::Public)
+                .ok_or_else(|| malformed("it holds neither a secret nor an account".into()));
         };
         match stated {
             Some(stated) if stated != pair.account() => {

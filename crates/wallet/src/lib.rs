@@ -31,4 +31,4 @@ mod wallet;
 pub use error::WalletError;
 pub use keyfile::{Encryption, Keyfile, MAX_KEYFILE_BYTES};
 pub use keypair::{KeyError, Keypair};
-pub use wallet::{HotkeyEntry, Wallet, WalletEntry, WalletLocation};
+pub use wallet::{HotkeyEntry, Wallet, WalletEntry, WalletLocation, list};

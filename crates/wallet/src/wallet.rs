@@ -33,16 +33,16 @@ impl WalletLocation {
         Self { path: path.into(), name: name.into(), hotkey: hotkey.into() }
     }
 
-    /// What was given on the command line, else `BT_WALLET_PATH`, `BT_WALLET_NAME` (or `BT_WALLET`) and
-    /// `BT_WALLET_HOTKEY`, else the official defaults. A leading `~` is the home directory.
+    /// `BT_WALLET_PATH`, `BT_WALLET_NAME` (or `BT_WALLET`) and `BT_WALLET_HOTKEY`, else the official defaults. A leading `~`
+    /// is the home directory.
     ///
     /// # Errors
-    /// [`WalletError::NoHome`] if the default directory is needed and `HOME` is not set.
-    pub fn from_env(path: Option<&str>, name: Option<&str>, hotkey: Option<&str>) -> Result<Self, WalletError> {
-        Self::resolve(path, name, hotkey, |key| std::env::var(key).ok())
+    /// [`WalletError::NoHome`] if the home directory is needed and `HOME` is not set.
+    pub fn from_env() -> Result<Self, WalletError> {
+        Self::resolve(None, None, None, |key| std::env::var(key).ok())
     }
 
-    /// [`WalletLocation::from_env`] with the environment as an argument.
+    /// As [`WalletLocation::from_env`], with what the person gave first, and the environment as an argument.
     ///
     /// # Errors
     /// As [`WalletLocation::from_env`].
@@ -75,20 +75,44 @@ impl WalletLocation {
 
     /// The coldkey file.
     #[must_use]
-    pub fn coldkey_file(&self) -> PathBuf {
+    pub fn coldkey_path(&self) -> PathBuf {
         self.directory().join("coldkey")
     }
 
     /// The coldkey's public file.
     #[must_use]
-    pub fn coldkeypub_file(&self) -> PathBuf {
+    pub fn coldkeypub_path(&self) -> PathBuf {
         self.directory().join("coldkeypub.txt")
     }
 
     /// The hotkey file.
     #[must_use]
-    pub fn hotkey_file(&self) -> PathBuf {
+    pub fn hotkey_path(&self) -> PathBuf {
         self.directory().join("hotkeys").join(&self.hotkey)
+    }
+
+    /// The coldkey of the wallet here, ready to sign.
+    ///
+    /// # Errors
+    /// As [`Wallet::open`] and [`Wallet::coldkey`].
+    pub fn coldkey(&self) -> Result<Keypair, WalletError> {
+        Wallet::open(self)?.coldkey()
+    }
+
+    /// The hotkey of the wallet here, ready to sign.
+    ///
+    /// # Errors
+    /// As [`Wallet::open`] and [`Wallet::hotkey`].
+    pub fn hotkey(&self) -> Result<Keypair, WalletError> {
+        Wallet::open(self)?.hotkey()
+    }
+
+    /// The coldkey's account of the wallet here.
+    ///
+    /// # Errors
+    /// As [`Wallet::open`] and [`Wallet::coldkey_account`].
+    pub fn coldkey_account(&self) -> Result<Account, WalletError> {
+        Wallet::open(self)?.coldkey_account()
     }
 
     fn check(&self) -> Result<(), WalletError> {
@@ -117,15 +141,15 @@ impl Wallet {
     /// [`WalletError::Io`].
     pub fn create(location: &WalletLocation, coldkey: &Keypair, hotkey: &Keypair) -> Result<Self, WalletError> {
         location.check()?;
-        for path in [location.coldkey_file(), location.coldkeypub_file(), location.hotkey_file()] {
+        for path in [location.coldkey_path(), location.coldkeypub_path(), location.hotkey_path()] {
             if path.symlink_metadata().is_ok() {
                 return Err(WalletError::Exists { path });
             }
         }
         disk::create_dir(&location.directory().join("hotkeys"))?;
-        disk::write_new(&location.coldkey_file(), Keyfile::secret_json(coldkey).as_bytes())?;
-        disk::write_new(&location.coldkeypub_file(), Keyfile::public_json(&coldkey.account()).as_bytes())?;
-        disk::write_new(&location.hotkey_file(), Keyfile::secret_json(hotkey).as_bytes())?;
+        disk::write_new(&location.coldkey_path(), Keyfile::secret_json(coldkey).as_bytes())?;
+        disk::write_new(&location.coldkeypub_path(), Keyfile::public_json(&coldkey.account()).as_bytes())?;
+        disk::write_new(&location.hotkey_path(), Keyfile::secret_json(hotkey).as_bytes())?;
         Ok(Self { location: location.clone() })
     }
 
@@ -136,7 +160,7 @@ impl Wallet {
     pub fn create_hotkey(location: &WalletLocation, hotkey: &Keypair) -> Result<Self, WalletError> {
         location.check()?;
         disk::create_dir(&location.directory().join("hotkeys"))?;
-        disk::write_new(&location.hotkey_file(), Keyfile::secret_json(hotkey).as_bytes())?;
+        disk::write_new(&location.hotkey_path(), Keyfile::secret_json(hotkey).as_bytes())?;
         Ok(Self { location: location.clone() })
     }
 
@@ -164,7 +188,7 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`], of which [`WalletError::Encrypted`] and [`WalletError::PublicOnly`] are the usual ones.
     pub fn hotkey(&self) -> Result<Keypair, WalletError> {
-        secret(&self.location.hotkey_file(), "hotkey")
+        secret(&self.location.hotkey_path(), "hotkey")
     }
 
     /// The coldkey, ready to sign.
@@ -172,7 +196,7 @@ impl Wallet {
     /// # Errors
     /// As [`Wallet::hotkey`].
     pub fn coldkey(&self) -> Result<Keypair, WalletError> {
-        secret(&self.location.coldkey_file(), "coldkey")
+        secret(&self.location.coldkey_path(), "coldkey")
     }
 
     /// The hotkey's account.
@@ -180,7 +204,7 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`]; an encrypted hotkey has no public file that older tools write, so it cannot be told.
     pub fn hotkey_account(&self) -> Result<Account, WalletError> {
-        load(&self.location.hotkey_file(), "hotkey").map(|file| file.account())
+        load(&self.location.hotkey_path(), "hotkey").map(|file| file.account())
     }
 
     /// The coldkey's account, from `coldkeypub.txt`, or from the coldkey if that is missing.
@@ -188,47 +212,42 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`] of whichever file was read last.
     pub fn coldkey_account(&self) -> Result<Account, WalletError> {
-        match load(&self.location.coldkeypub_file(), "coldkey") {
+        match load(&self.location.coldkeypub_path(), "coldkey") {
             Ok(file) => Ok(file.account()),
             Err(WalletError::Missing { .. }) => {
-                load(&self.location.coldkey_file(), "coldkey").map(|file| file.account())
+                load(&self.location.coldkey_path(), "coldkey").map(|file| file.account())
             }
             Err(error) => Err(error),
         }
     }
-
-    /// All wallets under `path`, by name; unreadable keys are listed with their reason. No directory means no wallets.
-    ///
-    /// # Errors
-    /// [`WalletError::Io`] if the directory cannot be listed.
-    pub fn list(path: &Path) -> Result<Vec<WalletEntry>, WalletError> {
-        let mut wallets = Vec::new();
-        for name in names(path, true)? {
-            let location = WalletLocation::new(path, &name, "default");
-            let wallet = Self { location };
-            let mut hotkeys = Vec::new();
-            for hotkey in names(&wallet.location.directory().join("hotkeys"), false)? {
-                // Newer tools write `<hotkey>pub.txt` beside the hotkey: it is not another one.
-                if hotkey.ends_with("pub.txt") {
-                    continue;
-                }
-                let account =
-                    load(&wallet.location.directory().join("hotkeys").join(&hotkey), "hotkey").map(|file| file.account());
-                hotkeys.push(HotkeyEntry::new(hotkey, account));
-            }
-            let coldkey = HotkeyEntry::new(name, wallet.coldkey_account());
-            wallets.push(WalletEntry {
-                name: coldkey.name,
-                coldkey: coldkey.account,
-                problem: coldkey.problem,
-                hotkeys,
-            });
-        }
-        Ok(wallets)
-    }
 }
 
-/// One wallet as [`Wallet::list`] found it.
+/// All wallets under `path`, by name; unreadable keys are listed with their reason. No directory means no wallets.
+///
+/// # Errors
+/// [`WalletError::Io`] if the directory cannot be listed.
+pub fn list(path: &Path) -> Result<Vec<WalletEntry>, WalletError> {
+    let mut wallets = Vec::new();
+    for name in names(path, true)? {
+        let location = WalletLocation::new(path, &name, "default");
+        let wallet = Wallet { location };
+        let mut hotkeys = Vec::new();
+        for hotkey in names(&wallet.location.directory().join("hotkeys"), false)? {
+            // Newer tools write `<hotkey>pub.txt` beside the hotkey: it is not another one.
+            if hotkey.ends_with("pub.txt") {
+                continue;
+            }
+            let account =
+                load(&wallet.location.directory().join("hotkeys").join(&hotkey), "hotkey").map(|file| file.account());
+            hotkeys.push(HotkeyEntry::new(hotkey, account));
+        }
+        let coldkey = HotkeyEntry::new(name, wallet.coldkey_account());
+        wallets.push(WalletEntry { name: coldkey.name, coldkey: coldkey.account, problem: coldkey.problem, hotkeys });
+    }
+    Ok(wallets)
+}
+
+/// One wallet as [`list`] found it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WalletEntry {
     /// Its directory's name.

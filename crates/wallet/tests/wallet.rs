@@ -5,7 +5,9 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use starling_protocol::keys::Account;
-use starling_wallet::{Encryption, KeyError, Keyfile, Keypair, MAX_KEYFILE_BYTES, Wallet, WalletError, WalletLocation};
+use starling_wallet::{
+    Encryption, KeyError, Keyfile, Keypair, MAX_KEYFILE_BYTES, Wallet, WalletError, WalletLocation, list,
+};
 
 const PHRASE: &str = "bottom drive obey lake curtain smoke basket hold race lonely fit walk";
 const SEED: &str = "fac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e";
@@ -186,6 +188,20 @@ fn official_variants_are_read() {
     assert_eq!(Keyfile::parse(order.as_bytes(), path).unwrap().account().to_string(), SS58);
 }
 
+/// Written by the official bittensor-wallet 4.1.1 for a throw-away key.
+const OFFICIAL: &str = r#"{"secretPhrase":"flat manage funny naive forest coach embark tuna shrimp must network volume","ss58Address":"5DjwQKaSy9pvB91FZLPYnkJr1RoZnG7RHemz2WpatzQJqPqa","cryptoType":1,"publicKey":"0x4a28673925844268a745fb1d1d07b27a2a4818c227ff1ec66bf58eeb40c41a0d","secretSeed":"0x7c565d5a0e51f0b9f2be76bd0284e1048be34cf96e66e9a2ea7b0198edf2b3b2","privateKey":"0x5d7a155f864f9dca0f8ffd735e8295b3e64e9aca9ef8bd5a1bcbdd097b61480d882307681e9683f00a1c2c96558f0f148e8b8d0f605b1f624befc44f5603118c","accountId":"0x4a28673925844268a745fb1d1d07b27a2a4818c227ff1ec66bf58eeb40c41a0d"}"#;
+
+#[test]
+fn an_official_keyfile_is_read_and_written_back_field_by_field() {
+    let Keyfile::Secret(pair) = Keyfile::parse(OFFICIAL.as_bytes(), Path::new("k")).unwrap() else {
+        panic!("no secret")
+    };
+    let mut theirs: serde_json::Value = serde_json::from_str(OFFICIAL).unwrap();
+    theirs.as_object_mut().unwrap().remove("cryptoType");
+    let ours: serde_json::Value = serde_json::from_str(&Keyfile::secret_json(&pair)).unwrap();
+    assert_eq!(ours, theirs);
+}
+
 #[test]
 fn a_file_whose_parts_disagree_is_refused() {
     let text = format!(r#"{{"secretPhrase":"{PHRASE}","ss58Address":"{ALICE}"}}"#);
@@ -216,12 +232,12 @@ fn a_parse_error_never_quotes_the_file() {
 #[test]
 fn wallets_are_listed_with_what_is_wrong_with_them() {
     let home = tempfile::tempdir().unwrap();
-    assert_eq!(Wallet::list(&home.path().join("none")).unwrap(), []);
+    assert_eq!(list(&home.path().join("none")).unwrap(), []);
     let pair = Keypair::from_phrase(PHRASE).unwrap();
     Wallet::create(&place(home.path()), &pair, &pair).unwrap();
     fs::write(home.path().join("owner/hotkeys/broken"), b"{").unwrap();
     fs::write(home.path().join("owner/hotkeys/minerpub.txt"), b"{}").unwrap();
-    let listed = Wallet::list(home.path()).unwrap();
+    let listed = list(home.path()).unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].coldkey.unwrap().to_string(), SS58);
     let names: Vec<_> = listed[0].hotkeys.iter().map(|key| (key.name.as_str(), key.account.is_some())).collect();

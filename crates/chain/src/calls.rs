@@ -1,0 +1,430 @@
+//! What Starling writes to the chain.
+//!
+//! Invariant: `Ok` means that the transaction is in a final block, that its own event is among its events, and that the storage
+//! of that very block reads back as asked. A refusal carries the numbers behind it.
+
+use std::net::SocketAddr;
+
+use starling_protocol::keys::{Account, Signer};
+
+use crate::{
+    ChainError, Client, Hyper, Submitted,
+    commit_reveal::commit_hash,
+    detail::About,
+    queries::WeightCommit,
+    submit::{Call, Event},
+    value::{ShapeError, Value},
+    weights::max_upscale,
+};
+
+const SUBTENSOR: &str = "SubtensorModule";
+/// Longest data in one `RawN` field.
+const RAW_BYTES: usize = 128;
+/// Longest data in a `BigRaw` field, where the runtime has it.
+const BIG_RAW_BYTES: usize = 512;
+
+impl Client {
+    /// Registers a new subnet owned by `coldkey`, with `hotkey` as its uid 0. Returns its number.
+    ///
+    /// # Errors
+    /// [`ChainError`]; the lock cost and a rate limit of the whole network are the usual reasons.
+    pub async fn register_network(
+        &self,
+        coldkey: &dyn Signer,
+        hotkey: &Account,
+    ) -> Result<(u16, Submitted), ChainError> {
+        let account = coldkey.account();
+        let call = Call { pallet: SUBTENSOR, name: "register_network", args: vec![("hotkey", hotkey.into())] };
+        let sent = self.send_and_follow(coldkey, &call).await;
+        let sent = self.with_numbers(sent, About::Network { coldkey: &account }).await?;
+        let event = expect(&sent, &call, "NetworkAdded", |_| Ok(true))?;
+        let netuid = event.fields.at(0).and_then(Value::number).map_err(ChainError::decode("NetworkAdded", 0))?;
+        let owner = self.storage_value(SUBTENSOR, "SubnetOwner", &[Value::from(netuid)], Some(sent.block.hash)).await?;
+        confirm(&sent, &call, owner.account().ok() == Some(account), || format!("subnet {netuid} has another owner"))?;
+        Ok((netuid, sent))
+    }
+
+    /// Starts a subnet's emission; its owner does this once.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn start_call(&self, coldkey: &dyn Signer, netuid: u16) -> Result<Submitted, ChainError> {
+        let call = Call { pallet: SUBTENSOR, name: "start_call", args: vec![("netuid", netuid.into())] };
+        let sent = self.send_and_follow(coldkey, &call).await?;
+        expect(&sent, &call, "FirstEmissionBlockNumberSet", |fields| Ok(fields.at(0)?.number::<u16>()? == netuid))?;
+        let first =
+            self.storage(SUBTENSOR, "FirstEmissionBlockNumber", &[netuid.into()], Some(sent.block.hash)).await?;
+        confirm(&sent, &call, first.is_some(), || format!("subnet {netuid} has no first emission block"))?;
+        Ok(sent)
+    }
+
+    /// Registers `hotkey` on a subnet by burning [`Client::registration_cost`] from `coldkey`. Returns its uid.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn burned_register(
+        &self,
+        coldkey: &dyn Signer,
+        netuid: u16,
+        hotkey: &Account,
+    ) -> Result<(u16, Submitted), ChainError> {
+        let args = vec![("netuid", netuid.into()), ("hotkey", hotkey.into())];
+        let call = Call { pallet: SUBTENSOR, name: "burned_register", args };
+        let sent = self.send_and_follow(coldkey, &call).await;
+        let sent = self.with_numbers(sent, About::Registration { netuid, coldkey: &coldkey.account() }).await?;
+        let event = expect(&sent, &call, "NeuronRegistered", |fields| {
+            Ok(fields.at(0)?.number::<u16>()? == netuid && fields.at(2)?.account()? == *hotkey)
+        })?;
+        let uid: u16 = event.fields.at(1).and_then(Value::number).map_err(ChainError::decode("NeuronRegistered", 0))?;
+        let stored = self.uid_at(netuid, hotkey, Some(sent.block.hash)).await?;
+        confirm(&sent, &call, stored == Some(uid), || format!("{hotkey} has uid {stored:?} instead of {uid}"))?;
+        Ok((uid, sent))
+    }
+
+    /// Stakes `rao` of TAO from `coldkey` on a hotkey: it buys the subnet's alpha (on netuid 0 it stays TAO).
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn add_stake(
+        &self,
+        coldkey: &dyn Signer,
+        hotkey: &Account,
+        netuid: u16,
+        rao: u64,
+    ) -> Result<Submitted, ChainError> {
+        let args = vec![("hotkey", hotkey.into()), ("netuid", netuid.into()), ("amount_staked", rao.into())];
+        let call = Call { pallet: SUBTENSOR, name: "add_stake", args };
+        let account = coldkey.account();
+        let sent = self.send_and_follow(coldkey, &call).await;
+        let sent = self.with_numbers(sent, About::Spending { account: &account, rao }).await?;
+        let event = expect(&sent, &call, "StakeAdded", |fields| {
+            Ok(fields.at(0)?.account()? == account && fields.at(1)?.account()? == *hotkey)
+        })?;
+        let added: u64 = event.fields.at(3).and_then(Value::number).map_err(ChainError::decode("StakeAdded", 0))?;
+        let total: u64 =
+            self.number("TotalHotkeyAlpha", &[hotkey.into(), netuid.into()], Some(sent.block.hash)).await?;
+        confirm(&sent, &call, total > 0 && total >= added, || {
+            format!("{hotkey} holds {total} rao of alpha after adding {added}")
+        })?;
+        Ok(sent)
+    }
+
+    /// Says where a hotkey serves. The chain takes only public addresses.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn serve_axon(
+        &self,
+        hotkey: &dyn Signer,
+        netuid: u16,
+        address: SocketAddr,
+    ) -> Result<Submitted, ChainError> {
+        let (ip, ip_type) = match address.ip() {
+            std::net::IpAddr::V4(ip) => (u128::from(u32::from(ip)), 4_u8),
+            std::net::IpAddr::V6(ip) => (u128::from(ip), 6),
+        };
+        let args = vec![
+            ("netuid", netuid.into()),
+            ("version", 1_u32.into()),
+            ("ip", ip.into()),
+            ("port", address.port().into()),
+            ("ip_type", ip_type.into()),
+            // 4 is what the official tools send; placeholders are unused.
+            ("protocol", 4_u8.into()),
+            ("placeholder1", 0_u8.into()),
+            ("placeholder2", 0_u8.into()),
+        ];
+        let call = Call { pallet: SUBTENSOR, name: "serve_axon", args };
+        let account = hotkey.account();
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let sent = self.with_numbers(sent, About::Serving { netuid, hotkey: &account }).await?;
+        expect(&sent, &call, "AxonServed", |fields| {
+            Ok(fields.at(0)?.number::<u16>()? == netuid && fields.at(1)?.account()? == account)
+        })?;
+        let keys = [netuid.into(), (&account).into()];
+        let axon = self.storage_value(SUBTENSOR, "Axons", &keys, Some(sent.block.hash)).await?;
+        let stored = crate::metagraph::read_axon(&axon).map_err(ChainError::decode("SubtensorModule.Axons", 0))?;
+        confirm(&sent, &call, stored.is_some_and(|axon| axon.address == address), || {
+            format!("the axon reads {:?} instead of {address}", stored.map(|axon| axon.address))
+        })?;
+        Ok(sent)
+    }
+
+    /// Sets a validator's weights at once, on subnets without commit-reveal. `values` as [`crate::weights::quantise`] makes them.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn set_weights(
+        &self,
+        hotkey: &dyn Signer,
+        netuid: u16,
+        uids: &[u16],
+        values: &[u16],
+        version_key: u64,
+    ) -> Result<Submitted, ChainError> {
+        same_length(uids, values)?;
+        let args = vec![
+            ("netuid", netuid.into()),
+            ("dests", uids.into()),
+            ("weights", values.into()),
+            ("version_key", version_key.into()),
+        ];
+        let call = Call { pallet: SUBTENSOR, name: "set_weights", args };
+        let account = hotkey.account();
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let about = About::Weights { netuid, hotkey: &account, count: uids.len(), version_key };
+        let sent = self.with_numbers(sent, about).await?;
+        self.confirm_weights(&sent, &call, netuid, &account, uids, values).await?;
+        Ok(sent)
+    }
+
+    /// Commits to weights by hash; the same values, salt and version key have to be revealed later. Returns the commit, whose epoch
+    /// tells when ([`crate::EpochClock::reveal_window`]).
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    #[allow(clippy::too_many_arguments)] // The parts of the hash, as agreed with the validator.
+    pub async fn commit_weights(
+        &self,
+        hotkey: &dyn Signer,
+        netuid: u16,
+        uids: &[u16],
+        values: &[u16],
+        salt: &[u16],
+        version_key: u64,
+    ) -> Result<(WeightCommit, Submitted), ChainError> {
+        same_length(uids, values)?;
+        let account = hotkey.account();
+        let hash = commit_hash(&account, netuid, uids, values, salt, version_key);
+        let args = vec![("netuid", netuid.into()), ("commit_hash", hash.into())];
+        let call = Call { pallet: SUBTENSOR, name: "commit_weights", args };
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let about = About::Weights { netuid, hotkey: &account, count: uids.len(), version_key };
+        let sent = self.with_numbers(sent, about).await?;
+        expect(&sent, &call, "WeightsCommitted", |fields| {
+            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
+        })?;
+        let commits = self.weight_commits_at(netuid, &account, Some(sent.block.hash)).await?;
+        match commits.into_iter().find(|commit| commit.hash == hash) {
+            Some(commit) => Ok((commit, sent)),
+            None => Err(unconfirmed(&sent, &call, "the commit is not in storage".into())),
+        }
+    }
+
+    /// Reveals weights committed before, within their reveal window.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    #[allow(clippy::too_many_arguments)] // The parts of the hash, as agreed with the validator.
+    pub async fn reveal_weights(
+        &self,
+        hotkey: &dyn Signer,
+        netuid: u16,
+        uids: &[u16],
+        values: &[u16],
+        salt: &[u16],
+        version_key: u64,
+    ) -> Result<Submitted, ChainError> {
+        same_length(uids, values)?;
+        let args = vec![
+            ("netuid", netuid.into()),
+            ("uids", uids.into()),
+            ("values", values.into()),
+            ("salt", salt.into()),
+            ("version_key", version_key.into()),
+        ];
+        let call = Call { pallet: SUBTENSOR, name: "reveal_weights", args };
+        let account = hotkey.account();
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let about = About::Weights { netuid, hotkey: &account, count: uids.len(), version_key };
+        let sent = self.with_numbers(sent, about).await?;
+        let hash = commit_hash(&account, netuid, uids, values, salt, version_key);
+        expect(&sent, &call, "WeightsRevealed", |fields| {
+            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
+        })?;
+        self.confirm_weights(&sent, &call, netuid, &account, uids, values).await?;
+        Ok(sent)
+    }
+
+    async fn confirm_weights(
+        &self,
+        sent: &Submitted,
+        call: &Call<'_>,
+        netuid: u16,
+        hotkey: &Account,
+        uids: &[u16],
+        values: &[u16],
+    ) -> Result<(), ChainError> {
+        let at = Some(sent.block.hash);
+        let uid = self.uid_at(netuid, hotkey, at).await?;
+        let uid = uid.ok_or_else(|| unconfirmed(sent, call, format!("{hotkey} has no uid on subnet {netuid}")))?;
+        expect(sent, call, "WeightsSet", |fields| {
+            Ok(fields.at(0)?.number::<u16>()? == netuid && fields.at(1)?.number::<u16>()? == uid)
+        })?;
+        let mut stored = self.weights(netuid, uid, at).await?;
+        let mut wanted: Vec<_> = uids.iter().copied().zip(max_upscale(values)).collect();
+        stored.sort_unstable();
+        wanted.sort_unstable();
+        confirm(sent, call, stored == wanted, || format!("uid {uid}'s weights read {stored:?} instead of {wanted:?}"))
+    }
+
+    /// Puts bytes on chain for a hotkey that is registered on the subnet, replacing those before; at most 128 (512 where the
+    /// runtime has `BigRaw`).
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn set_commitment(&self, hotkey: &dyn Signer, netuid: u16, data: &[u8]) -> Result<Submitted, ChainError> {
+        let big = data.len() > RAW_BYTES;
+        if data.is_empty() || data.len() > BIG_RAW_BYTES {
+            return Err(ChainError::Invalid(format!("a commitment has 1 to {RAW_BYTES} bytes, not {}", data.len())));
+        }
+        if big && !self.runtime(None).await?.has_variant("Data", "BigRaw") {
+            return Err(ChainError::Invalid(format!(
+                "this runtime's commitments have at most {RAW_BYTES} bytes, not {}",
+                data.len()
+            )));
+        }
+        let kind = if big { "BigRaw".to_owned() } else { format!("Raw{}", data.len()) };
+        let field = Value::Variant(kind, Box::new(Value::Bytes(data.to_vec())));
+        let info = Value::record([("fields", Value::List(vec![field]))]);
+        let args = vec![("netuid", netuid.into()), ("info", info)];
+        let call = Call { pallet: "Commitments", name: "set_commitment", args };
+        let account = hotkey.account();
+        let sent = self.send_and_follow(hotkey, &call).await?;
+        let found = sent.events("Commitments", "Commitment").any(|event| {
+            let who = event.fields.get("who").or_else(|_| event.fields.at(1)).and_then(Value::account);
+            who == Ok(account)
+        });
+        confirm(&sent, &call, found, || "there is no Commitment event".into())?;
+        let stored = self.commitment(netuid, &account, Some(sent.block.hash)).await?;
+        let same = stored.as_ref().is_some_and(|stored| stored.data == data);
+        confirm(&sent, &call, same, || format!("the commitment reads {stored:?}"))?;
+        Ok(sent)
+    }
+
+    /// Sends `rao` to another account, leaving the sender its existential deposit.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn transfer(&self, from: &dyn Signer, to: &Account, rao: u64) -> Result<Submitted, ChainError> {
+        let args = vec![("dest", Value::variant("Id", to.into())), ("value", rao.into())];
+        let call = Call { pallet: "Balances", name: "transfer_keep_alive", args };
+        let account = from.account();
+        let sent = self.send_and_follow(from, &call).await;
+        let sent = self.with_numbers(sent, About::Spending { account: &account, rao }).await?;
+        let found = sent.events("Balances", "Transfer").any(|event| {
+            let fields = &event.fields;
+            let to_is = fields.get("to").and_then(Value::account) == Ok(*to);
+            to_is && fields.get("amount").and_then(Value::number) == Ok(rao)
+        });
+        confirm(&sent, &call, found, || "there is no such Transfer event".into())?;
+        let balance = self.balance_at(to, Some(sent.block.hash)).await?;
+        confirm(&sent, &call, balance > 0, || format!("{to} has no balance"))?;
+        Ok(sent)
+    }
+
+    /// Calls a setter of `AdminUtils` by its name: `sudo_set("sudo_set_tempo", &[("netuid", 1.into()), ("tempo", 10.into())])`.
+    /// Wrapped in `Sudo.sudo` if the signer is the chain's sudo key; else sent as the subnet's owner. Where the subnet's
+    /// hyperparameters show the value, it is read back.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn sudo_set(
+        &self,
+        signer: &dyn Signer,
+        setter: &str,
+        args: &[(&str, Value)],
+    ) -> Result<Submitted, ChainError> {
+        const ADMIN: &str = "AdminUtils";
+        let inner = Call { pallet: ADMIN, name: setter, args: args.to_vec() };
+        // Looked up as a call of its own first, so that an unknown setter or argument is named as such.
+        self.runtime(None).await?.call(ADMIN, setter, args)?;
+        let sudo = match self.storage("Sudo", "Key", &[], None).await {
+            Ok(key) => key.and_then(|key| key.account().ok()) == Some(signer.account()),
+            Err(ChainError::Absent { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        let sent = if sudo {
+            let fields = args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            let wrapped = Value::variant(ADMIN, Value::variant(setter, Value::Record(fields)));
+            let call = Call { pallet: "Sudo", name: "sudo", args: vec![("call", wrapped)] };
+            self.send_and_follow(signer, &call).await
+        } else {
+            self.send_and_follow(signer, &inner).await
+        };
+        // Whoever reads the error wants to hear of the setter, not of its wrapper.
+        let sent = sent.map_err(|error| match error {
+            ChainError::Dispatch { pallet, name, explanation, block, .. } => {
+                ChainError::Dispatch { call: inner.title(), pallet, name, explanation, block }
+            }
+            error => error,
+        })?;
+        self.confirm_setting(&sent, &inner).await?;
+        Ok(sent)
+    }
+
+    async fn confirm_setting(&self, sent: &Submitted, call: &Call<'_>) -> Result<(), ChainError> {
+        let (Some((_, netuid)), Some((_, value)), 2) =
+            (call.args.iter().find(|(name, _)| *name == "netuid"), call.args.last(), call.args.len())
+        else {
+            return Ok(());
+        };
+        let (Ok(netuid), Some(name)) = (netuid.number::<u16>(), hyperparameter(call.name)) else { return Ok(()) };
+        let parameters = self.hyperparameters_at(netuid, Some(sent.block.hash)).await?;
+        let same = match (parameters.all.get(name), value) {
+            (Some(Hyper::Number(stored)), Value::Uint(asked)) => stored == asked,
+            (Some(Hyper::Flag(stored)), Value::Bool(asked)) => stored == asked,
+            // Not shown among the hyperparameters, or in another unit: the transaction's own success has to do.
+            _ => true,
+        };
+        confirm(sent, call, same, || format!("{name} reads {:?}", parameters.all.get(name)))
+    }
+}
+
+/// The name among hyperparameters of what a setter sets.
+fn hyperparameter(setter: &str) -> Option<&str> {
+    let name = setter.strip_prefix("sudo_set_")?;
+    Some(match name {
+        "weights_set_rate_limit" => "weights_rate_limit",
+        "weights_version_key" => "weights_version",
+        "commit_reveal_weights_interval" => "commit_reveal_period",
+        "max_allowed_validators" => "max_validators",
+        "network_registration_allowed" => "registration_allowed",
+        "target_registrations_per_interval" => "target_regs_per_interval",
+        "max_registrations_per_block" => "max_regs_per_block",
+        // Its setter counts otherwise than it is shown.
+        "bonds_moving_average" => return None,
+        name => name,
+    })
+}
+
+fn same_length(uids: &[u16], values: &[u16]) -> Result<(), ChainError> {
+    if uids.len() == values.len() {
+        return Ok(());
+    }
+    Err(ChainError::Invalid(format!(
+        "{} uids but {} weights: there must be one weight per uid",
+        uids.len(),
+        values.len()
+    )))
+}
+
+/// The first `SubtensorModule` event of that name whose fields fit.
+fn expect<'a>(
+    sent: &'a Submitted,
+    call: &Call<'_>,
+    name: &'a str,
+    fits: impl Fn(&Value) -> Result<bool, ShapeError>,
+) -> Result<&'a Event, ChainError> {
+    sent.events(SUBTENSOR, name)
+        .find(|event| fits(&event.fields).unwrap_or(false))
+        .ok_or_else(|| unconfirmed(sent, call, format!("there is no {name} event for it")))
+}
+
+fn confirm(sent: &Submitted, call: &Call<'_>, holds: bool, missing: impl FnOnce() -> String) -> Result<(), ChainError> {
+    if holds { Ok(()) } else { Err(unconfirmed(sent, call, missing())) }
+}
+
+fn unconfirmed(sent: &Submitted, call: &Call<'_>, missing: String) -> ChainError {
+    ChainError::Unconfirmed { call: call.title(), block: sent.block, missing }
+}

@@ -1,0 +1,427 @@
+//! The client: one connection, the runtimes seen on it, and reads of storage and runtime APIs by name.
+//!
+//! Invariant: nothing is decoded with another runtime's metadata. A read at a given block uses that block's runtime; a read at
+//! the newest block uses a runtime that was current at most [`VERSION_AGE`] ago, and is repeated after a look at the version if it
+//! cannot be decoded. Metadata is fetched when first needed, so that connecting costs two requests.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use starling_protocol::keys::Account;
+
+use crate::{
+    ChainError,
+    link::Link,
+    runtime::{ApiQuery, NEWEST_METADATA, Runtime, StorageQuery, metadata_answer, metadata_request},
+    value::Value,
+};
+
+/// How long a runtime version is believed: half a public block.
+const VERSION_AGE: Duration = Duration::from_secs(6);
+/// Pinned blocks whose runtime version is remembered.
+const REMEMBERED_BLOCKS: usize = 256;
+
+/// A block's number and hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BlockRef {
+    /// Height.
+    pub number: u32,
+    /// blake2_256 of its header.
+    #[serde(with = "hex_hash")]
+    pub hash: [u8; 32],
+}
+
+impl fmt::Debug for BlockRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} 0x{}…", self.number, hex::encode(&self.hash[..4]))
+    }
+}
+
+mod hex_hash {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(hash: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("0x{}", hex::encode(hash)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::parse_hash(&text).ok_or_else(|| D::Error::custom("expected 0x and 64 hex digits"))
+    }
+}
+
+/// Deadlines of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Per request, connecting included.
+    pub timeout: Duration,
+    /// From submission to finality.
+    pub inclusion_timeout: Duration,
+}
+
+impl Default for Options {
+    /// 20 s per request; 3 minutes to be final, which is a dozen public blocks.
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(20), inclusion_timeout: Duration::from_secs(180) }
+    }
+}
+
+/// A chain, by one node of it. Cheap to clone; clones share connection, metadata and the queue of submissions.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: String,
+    link: Link,
+    options: Options,
+    genesis: [u8; 32],
+    runtimes: Mutex<Runtimes>,
+    finalized: AtomicU32,
+    queues: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Default)]
+struct Runtimes {
+    current: Option<(Instant, Arc<Runtime>)>,
+    by_spec: HashMap<u32, Arc<Runtime>>,
+    /// Runtime version of blocks read at.
+    by_block: HashMap<[u8; 32], u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    spec_version: u32,
+    transaction_version: u32,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    number: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.inner.url).finish_non_exhaustive()
+    }
+}
+
+/// Locks a mutex whose holders never panic while holding it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Client {
+    /// Connects to a node's websocket, `ws://` or `wss://`.
+    ///
+    /// # Errors
+    /// [`ChainError::Unreachable`] at once if there is no node, [`ChainError::Deadline`] if it does not answer.
+    pub async fn connect(url: &str, options: Options) -> Result<Self, ChainError> {
+        if !(url.starts_with("ws://") || url.starts_with("wss://")) {
+            return Err(ChainError::Invalid(format!("`{url}` is no chain endpoint: it starts with ws:// or wss://")));
+        }
+        let link = Link::new(url, options.timeout);
+        link.connect().await?;
+        let genesis: Option<String> = link.request("chain_getBlockHash", vec![json!(0)]).await?;
+        let genesis = genesis.as_deref().and_then(parse_hash).ok_or_else(|| ChainError::Decode {
+            what: "the genesis hash".into(),
+            spec: 0,
+            reason: "the node has no block 0".into(),
+        })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                url: url.to_owned(),
+                link,
+                options,
+                genesis,
+                runtimes: Mutex::default(),
+                finalized: AtomicU32::new(0),
+                queues: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The endpoint.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// The deadlines.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.inner.options
+    }
+
+    /// The hash of block 0, which names the chain.
+    #[must_use]
+    pub fn genesis_hash(&self) -> [u8; 32] {
+        self.inner.genesis
+    }
+
+    /// The `spec_version` of the runtime at the newest block, asked now.
+    ///
+    /// # Errors
+    /// [`ChainError`] of the connection.
+    pub async fn spec_version(&self) -> Result<u32, ChainError> {
+        Ok(self.version(None).await?.spec_version)
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.inner.link
+    }
+
+    /// The queue in which an account's submissions stand.
+    pub(crate) fn queue(&self, account: Account) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.inner.queues).entry(account).or_default())
+    }
+
+    /// The newest finalized block.
+    ///
+    /// # Errors
+    /// [`ChainError`] of the connection.
+    pub async fn head(&self) -> Result<BlockRef, ChainError> {
+        let hash: String = self.link().request("chain_getFinalizedHead", Vec::new()).await?;
+        let hash = parse_hash(&hash).ok_or_else(|| bad_answer("chain_getFinalizedHead", &hash))?;
+        let number = self.block_number(hash).await?;
+        self.saw_finalized(number);
+        Ok(BlockRef { number, hash })
+    }
+
+    /// The number of a block.
+    pub(crate) async fn block_number(&self, hash: [u8; 32]) -> Result<u32, ChainError> {
+        let header: Option<Header> = self.link().request("chain_getHeader", vec![hex_json(&hash)]).await?;
+        let header = header
+            .ok_or_else(|| ChainError::NotFound(format!("the node does not know block 0x{}", hex::encode(hash))))?;
+        parse_number(&header.number).ok_or_else(|| bad_answer("chain_getHeader", &header.number))
+    }
+
+    pub(crate) fn saw_finalized(&self, number: u32) {
+        self.inner.finalized.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// The highest number known to be final; 0 if none was seen.
+    pub(crate) fn last_finalized(&self) -> u32 {
+        self.inner.finalized.load(Ordering::Relaxed)
+    }
+
+    /// The hash of a finalized block: the beacon. `None` if that block is not final yet.
+    ///
+    /// # Errors
+    /// [`ChainError`] of the connection.
+    pub async fn block_hash(&self, number: u32) -> Result<Option<[u8; 32]>, ChainError> {
+        // A block above the finalized head may still be replaced: a beacon drawn from it could be chosen by whoever builds it.
+        if number > self.last_finalized() && number > self.head().await?.number {
+            return Ok(None);
+        }
+        let hash: Option<String> = self.link().request("chain_getBlockHash", vec![json!(number)]).await?;
+        let Some(hash) = hash else { return Ok(None) };
+        parse_hash(&hash).map(Some).ok_or_else(|| bad_answer("chain_getBlockHash", &hash))
+    }
+
+    // --- runtimes ---
+
+    async fn version(&self, at: Option<[u8; 32]>) -> Result<Version, ChainError> {
+        self.link().request("state_getRuntimeVersion", at.iter().map(|hash| hex_json(hash)).collect()).await
+    }
+
+    /// The runtime at a block, or at the newest one.
+    pub(crate) async fn runtime(&self, at: Option<[u8; 32]>) -> Result<Arc<Runtime>, ChainError> {
+        {
+            let runtimes = lock(&self.inner.runtimes);
+            match at {
+                None => {
+                    if let Some((_, runtime)) =
+                        runtimes.current.as_ref().filter(|(seen, _)| seen.elapsed() < VERSION_AGE)
+                    {
+                        return Ok(Arc::clone(runtime));
+                    }
+                }
+                Some(hash) => {
+                    if let Some(runtime) = runtimes.by_block.get(&hash).and_then(|spec| runtimes.by_spec.get(spec)) {
+                        return Ok(Arc::clone(runtime));
+                    }
+                }
+            }
+        }
+        self.fresh_runtime(at).await
+    }
+
+    /// As [`Client::runtime`], after asking for the version now.
+    pub(crate) async fn fresh_runtime(&self, at: Option<[u8; 32]>) -> Result<Arc<Runtime>, ChainError> {
+        let version = self.version(at).await?;
+        let known = lock(&self.inner.runtimes).by_spec.get(&version.spec_version).cloned();
+        let runtime = match known {
+            Some(runtime) => runtime,
+            None => Arc::new(self.fetch_runtime(&version, at).await?),
+        };
+        let mut runtimes = lock(&self.inner.runtimes);
+        runtimes.by_spec.insert(runtime.spec, Arc::clone(&runtime));
+        match at {
+            None => {
+                let before = runtimes.current.replace((Instant::now(), Arc::clone(&runtime)));
+                if let Some((_, before)) = before.filter(|(_, before)| before.spec != runtime.spec) {
+                    tracing::info!(from = before.spec, to = runtime.spec, "the chain's runtime was upgraded");
+                }
+            }
+            Some(hash) => {
+                if runtimes.by_block.len() >= REMEMBERED_BLOCKS {
+                    runtimes.by_block.clear();
+                }
+                runtimes.by_block.insert(hash, runtime.spec);
+            }
+        }
+        Ok(runtime)
+    }
+
+    async fn fetch_runtime(&self, version: &Version, at: Option<[u8; 32]>) -> Result<Runtime, ChainError> {
+        let build =
+            |bytes: &[u8]| Runtime::new(bytes, version.spec_version, version.transaction_version, self.inner.genesis);
+        for newest in [NEWEST_METADATA, 15] {
+            let answer = self.state_call("Metadata_metadata_at_version", &metadata_request(newest), at).await;
+            match answer {
+                Ok(bytes) => {
+                    if let Some(metadata) = metadata_answer(&bytes)? {
+                        return build(metadata);
+                    }
+                }
+                // Runtimes of before 2023 do not have the method: state_getMetadata below serves them.
+                Err(ChainError::Node { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let params = at.iter().map(|hash| hex_json(hash)).collect();
+        let text: String = self.link().request("state_getMetadata", params).await?;
+        build(&parse_hex(&text).ok_or_else(|| bad_answer("state_getMetadata", &text))?)
+    }
+
+    // --- reads ---
+
+    async fn state_call(&self, function: &str, arguments: &[u8], at: Option<[u8; 32]>) -> Result<Vec<u8>, ChainError> {
+        let mut params = vec![json!(function), hex_json(arguments)];
+        params.extend(at.iter().map(|hash| hex_json(hash)));
+        let answer: String = self.link().request("state_call", params).await?;
+        parse_hex(&answer).ok_or_else(|| bad_answer(function, &answer))
+    }
+
+    async fn state_storage(&self, key: &[u8], at: Option<[u8; 32]>) -> Result<Option<Vec<u8>>, ChainError> {
+        let mut params = vec![hex_json(key)];
+        params.extend(at.iter().map(|hash| hex_json(hash)));
+        let answer: Option<String> = self.link().request("state_getStorage", params).await?;
+        answer.map(|text| parse_hex(&text).ok_or_else(|| bad_answer("state_getStorage", &text))).transpose()
+    }
+
+    /// A storage value by pallet and entry name, with all keys given; the entry's default where it has one and is not set.
+    /// `at` is a block hash, `None` the newest block.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`] if this runtime has no such entry, [`ChainError::Decode`], and those of the connection.
+    pub async fn storage(
+        &self,
+        pallet: &str,
+        entry: &str,
+        keys: &[Value],
+        at: Option<[u8; 32]>,
+    ) -> Result<Option<Value>, ChainError> {
+        let runtime = self.runtime(at).await?;
+        let read = async |runtime: Arc<Runtime>| {
+            let query: StorageQuery = runtime.storage(pallet, entry, keys)?;
+            let bytes = self.state_storage(&query.key, at).await?;
+            runtime.read_storage(&query, bytes.as_deref())
+        };
+        match read(Arc::clone(&runtime)).await {
+            Err(error) => read(self.after_upgrade(&runtime, error, at).await?).await,
+            value => value,
+        }
+    }
+
+    /// A storage value that must be there (set, or with a default).
+    ///
+    /// # Errors
+    /// As [`Client::storage`], and [`ChainError::NotFound`].
+    pub async fn storage_value(
+        &self,
+        pallet: &str,
+        entry: &str,
+        keys: &[Value],
+        at: Option<[u8; 32]>,
+    ) -> Result<Value, ChainError> {
+        let value = self.storage(pallet, entry, keys, at).await?;
+        value.ok_or_else(|| ChainError::NotFound(format!("storage {pallet}.{entry} is not set")))
+    }
+
+    /// A runtime API's answer, by trait and method name, arguments in the trait's order.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`] if this runtime has no such method, [`ChainError::Decode`], and those of the connection.
+    pub async fn api(
+        &self,
+        api: &str,
+        method: &str,
+        arguments: &[Value],
+        at: Option<[u8; 32]>,
+    ) -> Result<Value, ChainError> {
+        let runtime = self.runtime(at).await?;
+        let read = async |runtime: Arc<Runtime>| {
+            let query: ApiQuery = runtime.api(api, method, arguments)?;
+            let bytes = self.state_call(&query.function, &query.arguments, at).await?;
+            runtime.read_api(&query, &bytes)
+        };
+        match read(Arc::clone(&runtime)).await {
+            Err(error) => read(self.after_upgrade(&runtime, error, at).await?).await,
+            value => value,
+        }
+    }
+
+    /// The new runtime, if `error` may come from an upgrade since the version was last asked; else the error itself.
+    async fn after_upgrade(
+        &self,
+        old: &Runtime,
+        error: ChainError,
+        at: Option<[u8; 32]>,
+    ) -> Result<Arc<Runtime>, ChainError> {
+        use ChainError::{Absent, Arguments, Decode, Node};
+        if at.is_some() || !matches!(error, Absent { .. } | Arguments { .. } | Decode { .. } | Node { .. }) {
+            return Err(error);
+        }
+        let new = self.fresh_runtime(None).await?;
+        if new.spec == old.spec { Err(error) } else { Ok(new) }
+    }
+}
+
+/// 32 bytes from `0x` and 64 digits.
+pub(crate) fn parse_hash(text: &str) -> Option<[u8; 32]> {
+    parse_hex(text)?.try_into().ok()
+}
+
+pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text.strip_prefix("0x")?).ok()
+}
+
+/// A header's number, which nodes write as hex.
+pub(crate) fn parse_number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+pub(crate) fn hex_json(bytes: &[u8]) -> Json {
+    Json::String(format!("0x{}", hex::encode(bytes)))
+}
+
+pub(crate) fn bad_answer(method: &str, answer: &str) -> ChainError {
+    let start: String = answer.chars().take(40).collect();
+    ChainError::Decode { what: format!("the answer to {method}"), spec: 0, reason: format!("unexpected `{start}`") }
+}

@@ -1,0 +1,245 @@
+//! A subnet's neurons at one block, in one call.
+//!
+//! Invariant: everything is read at the same block hash. `SubnetInfoRuntimeApi_get_metagraph` has all but the validator trust,
+//! which comes from storage (chain.md 2). Only fields used here are looked up, by name; others may come and go.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde::Serialize;
+use starling_protocol::keys::Account;
+
+use crate::{
+    BlockRef, ChainError, Client,
+    value::{ShapeError, Value},
+};
+
+/// A subnet and its neurons at a block.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Metagraph {
+    /// Number of the block read at.
+    pub block: u32,
+    /// Its hash.
+    #[serde(serialize_with = "hex_bytes")]
+    pub block_hash: [u8; 32],
+    /// The subnet.
+    pub netuid: u16,
+    /// Its name.
+    pub name: String,
+    /// Its token's symbol.
+    pub symbol: String,
+    /// The owner's coldkey.
+    pub owner_coldkey: Account,
+    /// The owner's hotkey, whose incentive is burned.
+    pub owner_hotkey: Account,
+    /// Blocks between epochs.
+    pub tempo: u16,
+    /// Block of the last step.
+    pub last_step: u64,
+    /// Blocks since then.
+    pub blocks_since_last_step: u64,
+    /// Neurons that fit.
+    pub max_uids: u16,
+    /// Majority that consensus needs, of 65535.
+    pub kappa: u16,
+    /// Fewest weights a validator may set.
+    pub min_allowed_weights: u16,
+    /// Lowest version key taken with weights.
+    pub weights_version: u64,
+    /// Blocks between two settings of weights.
+    pub weights_rate_limit: u64,
+    /// Blocks without an update after which a validator counts as inactive.
+    pub activity_cutoff: u64,
+    /// Validators with a permit.
+    pub max_validators: u16,
+    /// Blocks during which a new neuron cannot be pruned.
+    pub immunity_period: u16,
+    /// Price of a registration in rao.
+    pub burn: u64,
+    /// Whether registrations are taken.
+    pub registration_allowed: bool,
+    /// Whether weights are committed and revealed.
+    pub commit_reveal_enabled: bool,
+    /// Epochs between commit and reveal.
+    pub commit_reveal_period: u64,
+    /// By uid, without gaps.
+    pub neurons: Vec<Neuron>,
+}
+
+/// One neuron. Shares are of 65535, amounts in rao.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Neuron {
+    /// Its slot.
+    pub uid: u16,
+    /// Its hotkey.
+    pub hotkey: Account,
+    /// Who owns that.
+    pub coldkey: Account,
+    /// False for a validator that has not set weights for `activity_cutoff` blocks.
+    pub active: bool,
+    /// May set weights on others.
+    pub validator_permit: bool,
+    /// Block of the last weights (of the commit, under commit-reveal).
+    pub last_update: u64,
+    /// Alpha paid in the last epoch, in rao.
+    pub emission: u64,
+    /// Share of the validators' pay.
+    pub dividends: u16,
+    /// Share of the miners' pay.
+    pub incentive: u16,
+    /// Stake-weighted median of the weights on it.
+    pub consensus: u16,
+    /// How much of a validator's weights consensus kept.
+    pub validator_trust: u16,
+    /// Alpha staked, in rao.
+    pub alpha_stake: u64,
+    /// TAO staked on the root network, in rao.
+    pub tao_stake: u64,
+    /// Both, TAO weighted by the chain's TaoWeight, in rao.
+    pub total_stake: u64,
+    /// Where it serves, if it says so.
+    pub axon: Option<Axon>,
+    /// Block of its registration.
+    pub block_at_registration: u64,
+}
+
+/// Where a neuron serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Axon {
+    /// Block in which it said so.
+    pub block: u64,
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The subnet's own protocol number.
+    pub protocol: u8,
+    /// The software's version.
+    pub version: u32,
+}
+
+impl Metagraph {
+    /// The neuron with this hotkey.
+    #[must_use]
+    pub fn by_hotkey(&self, hotkey: &Account) -> Option<&Neuron> {
+        self.neurons.iter().find(|neuron| neuron.hotkey == *hotkey)
+    }
+}
+
+impl Client {
+    /// A subnet's neurons at a block hash, or at the newest finalized block.
+    ///
+    /// # Errors
+    /// [`ChainError::NotFound`] if there is no such subnet, [`ChainError::Absent`], [`ChainError::Decode`], and those of the connection.
+    pub async fn metagraph(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<Metagraph, ChainError> {
+        let block = match at {
+            None => self.head().await?,
+            Some(hash) => BlockRef { number: self.block_number(hash).await?, hash },
+        };
+        let runtime = self.runtime(Some(block.hash)).await?;
+        let keys = [Value::from(netuid)];
+        let trust = async {
+            // Gone from the runtime one day, perhaps: then it is zero, as rank and trust are today.
+            if !runtime.has_storage("SubtensorModule", "ValidatorTrust") {
+                return Ok(None);
+            }
+            self.storage("SubtensorModule", "ValidatorTrust", &keys, Some(block.hash)).await
+        };
+        let (answer, trust) =
+            futures::try_join!(self.api("SubnetInfoRuntimeApi", "get_metagraph", &keys, Some(block.hash)), trust)?;
+        let read = || -> Result<Option<Metagraph>, ShapeError> {
+            let trust = trust.as_ref().map_or(Ok(Vec::new()), |trust| trust.map(Value::number::<u16>))?;
+            answer.optional()?.map(|graph| read_metagraph(graph, netuid, block, &trust)).transpose()
+        };
+        read().map_err(ChainError::decode("the metagraph", runtime.spec))?.ok_or_else(|| no_subnet(netuid))
+    }
+}
+
+pub(crate) fn no_subnet(netuid: u16) -> ChainError {
+    ChainError::NotFound(format!("there is no subnet {netuid}: `starling subnet list` shows those there are"))
+}
+
+fn read_metagraph(graph: &Value, netuid: u16, block: BlockRef, trust: &[u16]) -> Result<Metagraph, ShapeError> {
+    let hotkeys = graph.get("hotkeys")?.map(Value::account)?;
+    let coldkeys = graph.get("coldkeys")?.map(Value::account)?;
+    if hotkeys.len() != coldkeys.len() || hotkeys.len() > usize::from(u16::MAX) {
+        return Err(ShapeError(format!("{} hotkeys but {} coldkeys", hotkeys.len(), coldkeys.len())));
+    }
+    let u64s = |name: &str| graph.get(name)?.map(Value::number::<u64>);
+    let u16s = |name: &str| graph.get(name)?.map(Value::number::<u16>);
+    let bools = |name: &str| graph.get(name)?.map(Value::truth);
+    let (active, permits) = (bools("active")?, bools("validator_permit")?);
+    let (last_update, emission, registered) = (u64s("last_update")?, u64s("emission")?, u64s("block_at_registration")?);
+    let (dividends, incentives, consensus) = (u16s("dividends")?, u16s("incentives")?, u16s("consensus")?);
+    let (alpha, tao, total) = (u64s("alpha_stake")?, u64s("tao_stake")?, u64s("total_stake")?);
+    let axons = graph.get("axons")?.map(read_axon)?;
+    // A list may be shorter than the neurons, just after a registration: what is not there yet is zero.
+    fn nth<T: Copy + Default>(list: &[T], index: usize) -> T {
+        list.get(index).copied().unwrap_or_default()
+    }
+    let neurons = hotkeys.iter().zip(&coldkeys).enumerate().map(|(i, (hotkey, coldkey))| Neuron {
+        uid: i as u16,
+        hotkey: *hotkey,
+        coldkey: *coldkey,
+        active: nth(&active, i),
+        validator_permit: nth(&permits, i),
+        last_update: nth(&last_update, i),
+        emission: nth(&emission, i),
+        dividends: nth(&dividends, i),
+        incentive: nth(&incentives, i),
+        consensus: nth(&consensus, i),
+        validator_trust: nth(trust, i),
+        alpha_stake: nth(&alpha, i),
+        tao_stake: nth(&tao, i),
+        total_stake: nth(&total, i),
+        axon: nth(&axons, i),
+        block_at_registration: nth(&registered, i),
+    });
+    Ok(Metagraph {
+        block: block.number,
+        block_hash: block.hash,
+        netuid,
+        name: graph.get("name")?.text()?,
+        symbol: graph.get("symbol")?.text()?,
+        owner_coldkey: graph.get("owner_coldkey")?.account()?,
+        owner_hotkey: graph.get("owner_hotkey")?.account()?,
+        tempo: graph.get("tempo")?.number()?,
+        last_step: graph.get("last_step")?.number()?,
+        blocks_since_last_step: graph.get("blocks_since_last_step")?.number()?,
+        max_uids: graph.get("max_uids")?.number()?,
+        kappa: graph.get("kappa")?.number()?,
+        min_allowed_weights: graph.get("min_allowed_weights")?.number()?,
+        weights_version: graph.get("weights_version")?.number()?,
+        weights_rate_limit: graph.get("weights_rate_limit")?.number()?,
+        activity_cutoff: graph.get("activity_cutoff")?.number()?,
+        max_validators: graph.get("max_validators")?.number()?,
+        immunity_period: graph.get("immunity_period")?.number()?,
+        burn: graph.get("burn")?.number()?,
+        registration_allowed: graph.get("registration_allowed")?.truth()?,
+        commit_reveal_enabled: graph.get("commit_reveal_weights_enabled")?.truth()?,
+        commit_reveal_period: graph.get("commit_reveal_period")?.number()?,
+        neurons: neurons.collect(),
+    })
+}
+
+/// `None` for the all-zero axon of a neuron that never served.
+pub(crate) fn read_axon(axon: &Value) -> Result<Option<Axon>, ShapeError> {
+    let (ip, port): (u128, u16) = (axon.get("ip")?.number()?, axon.get("port")?.number()?);
+    if port == 0 {
+        return Ok(None);
+    }
+    let ip = match axon.get("ip_type")?.number::<u8>()? {
+        6 => IpAddr::V6(Ipv6Addr::from(ip)),
+        _ => match u32::try_from(ip) {
+            Ok(ip) => IpAddr::V4(Ipv4Addr::from(ip)),
+            Err(_) => IpAddr::V6(Ipv6Addr::from(ip)),
+        },
+    };
+    Ok(Some(Axon {
+        block: axon.get("block")?.number()?,
+        address: SocketAddr::new(ip, port),
+        protocol: axon.get("protocol")?.number()?,
+        version: axon.get("version")?.number()?,
+    }))
+}
+
+fn hex_bytes<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format!("0x{}", hex::encode(bytes)))
+}

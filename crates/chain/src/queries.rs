@@ -1,0 +1,245 @@
+//! The smaller questions to the chain: balances, slots, prices, weights, commits, the epoch clock, commitments.
+
+use serde::Serialize;
+use starling_protocol::keys::Account;
+
+use crate::{
+    ChainError, Client,
+    commit_reveal::EpochClock,
+    value::{ShapeError, Value},
+};
+
+const SUBTENSOR: &str = "SubtensorModule";
+
+/// One subnet of [`Client::subnets`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Subnet {
+    /// Its number.
+    pub netuid: u16,
+    /// Its name, if the owner gave one.
+    pub name: Option<String>,
+    /// The owner's coldkey.
+    pub owner: Account,
+    /// Neurons registered.
+    pub neurons: u16,
+    /// Neurons that fit.
+    pub max_neurons: u16,
+    /// Blocks between epochs.
+    pub tempo: u16,
+    /// Price of a registration in rao.
+    pub burn: u64,
+}
+
+/// A weight commit that waits for its reveal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WeightCommit {
+    /// [`crate::commit_reveal::commit_hash`] of what will be revealed.
+    pub hash: [u8; 32],
+    /// The subnet's epoch it belongs to.
+    pub epoch: u64,
+    /// The block it is in.
+    pub block: u64,
+}
+
+/// Data that a hotkey has put on chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Commitment {
+    /// The block it was put in.
+    pub block: u32,
+    /// Its bytes.
+    pub data: Vec<u8>,
+}
+
+impl Client {
+    /// An account's free balance in rao; 0 for one that does not exist.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn balance(&self, who: &Account) -> Result<u64, ChainError> {
+        self.balance_at(who, None).await
+    }
+
+    pub(crate) async fn balance_at(&self, who: &Account, at: Option<[u8; 32]>) -> Result<u64, ChainError> {
+        let account = self.storage_value("System", "Account", &[who.into()], at).await?;
+        account
+            .get("data")
+            .and_then(|data| data.field_or_self("free").number())
+            .map_err(ChainError::decode("System.Account", 0))
+    }
+
+    /// A hotkey's slot on a subnet; `None` if it is not registered there.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn uid(&self, netuid: u16, hotkey: &Account) -> Result<Option<u16>, ChainError> {
+        self.uid_at(netuid, hotkey, None).await
+    }
+
+    pub(crate) async fn uid_at(
+        &self,
+        netuid: u16,
+        hotkey: &Account,
+        at: Option<[u8; 32]>,
+    ) -> Result<Option<u16>, ChainError> {
+        let uid = self.storage(SUBTENSOR, "Uids", &[netuid.into(), hotkey.into()], at).await?;
+        uid.map(|uid| uid.number()).transpose().map_err(ChainError::decode("SubtensorModule.Uids", 0))
+    }
+
+    /// All subnets, by number.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn subnets(&self) -> Result<Vec<Subnet>, ChainError> {
+        const API: &str = "SubnetInfoRuntimeApi";
+        let runtime = self.runtime(None).await?;
+        let newer = runtime.has_api(API, "get_subnets_info_v2");
+        let method = if newer { "get_subnets_info_v2" } else { "get_subnets_info" };
+        let answer = self.api(API, method, &[], None).await?;
+        let read = |info: &Value| -> Result<Option<Subnet>, ShapeError> {
+            let Some(info) = info.optional()? else { return Ok(None) };
+            let identity = info.get("subnet_identity").or_else(|_| info.get("identity")).ok();
+            let identity = identity.and_then(|identity| identity.optional().ok()).flatten();
+            let name = identity.and_then(|identity| identity.get("subnet_name").ok()?.text().ok());
+            Ok(Some(Subnet {
+                netuid: info.get("netuid")?.number()?,
+                name: name.filter(|name| !name.is_empty()),
+                owner: info.get("owner")?.account()?,
+                neurons: info.get("subnetwork_n")?.number()?,
+                max_neurons: info.get("max_allowed_uids")?.number()?,
+                tempo: info.get("tempo")?.number()?,
+                burn: info.get("burn")?.number()?,
+            }))
+        };
+        let mut subnets: Vec<Subnet> = answer
+            .map(read)
+            .map_err(ChainError::decode(format!("the answer of {API}_{method}"), runtime.spec))?
+            .into_iter()
+            .flatten()
+            .collect();
+        subnets.sort_by_key(|subnet| subnet.netuid);
+        Ok(subnets)
+    }
+
+    /// What a registration on the subnet burns now, in rao. It falls with every block and rises with every registration.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn registration_cost(&self, netuid: u16) -> Result<u64, ChainError> {
+        self.number("Burn", &[netuid.into()], None).await
+    }
+
+    /// What registering a new subnet locks now, in rao.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn network_registration_cost(&self) -> Result<u64, ChainError> {
+        let cost = self.api("SubnetRegistrationRuntimeApi", "get_network_registration_cost", &[], None).await?;
+        cost.number().map_err(ChainError::decode("the lock cost", 0))
+    }
+
+    /// A number in `SubtensorModule`'s storage.
+    pub(crate) async fn number<T: TryFrom<u128>>(
+        &self,
+        entry: &str,
+        keys: &[Value],
+        at: Option<[u8; 32]>,
+    ) -> Result<T, ChainError> {
+        let value = self.storage_value(SUBTENSOR, entry, keys, at).await?;
+        value.number().map_err(ChainError::decode(format!("{SUBTENSOR}.{entry}"), 0))
+    }
+
+    /// The weights that a uid has set, as `(uid, weight)`, at a block hash or now.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn weights(&self, netuid: u16, uid: u16, at: Option<[u8; 32]>) -> Result<Vec<(u16, u16)>, ChainError> {
+        let weights = self.storage_value(SUBTENSOR, "Weights", &[netuid.into(), uid.into()], at).await?;
+        weights
+            .map(|pair| Ok((pair.at(0)?.number()?, pair.at(1)?.number()?)))
+            .map_err(ChainError::decode("SubtensorModule.Weights", 0))
+    }
+
+    /// A hotkey's weight commits that wait for their reveal, oldest first.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn weight_commits(&self, netuid: u16, hotkey: &Account) -> Result<Vec<WeightCommit>, ChainError> {
+        self.weight_commits_at(netuid, hotkey, None).await
+    }
+
+    pub(crate) async fn weight_commits_at(
+        &self,
+        netuid: u16,
+        hotkey: &Account,
+        at: Option<[u8; 32]>,
+    ) -> Result<Vec<WeightCommit>, ChainError> {
+        let commits = self.storage(SUBTENSOR, "WeightCommits", &[netuid.into(), hotkey.into()], at).await?;
+        let Some(commits) = commits else { return Ok(Vec::new()) };
+        commits
+            .map(|commit| {
+                let (hash, epoch, block) = (commit.at(0)?.hash()?, commit.at(1)?.number()?, commit.at(2)?.number()?);
+                Ok(WeightCommit { hash, epoch, block })
+            })
+            .map_err(ChainError::decode("SubtensorModule.WeightCommits", 0))
+    }
+
+    /// A subnet's epoch clock at the newest finalized block: when epochs run and reveals are taken.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`] on runtimes of before June 2026, whose epochs are on a fixed grid; others of [`ChainError`].
+    pub async fn epoch_clock(&self, netuid: u16) -> Result<EpochClock, ChainError> {
+        let block = self.head().await?;
+        let at = Some(block.hash);
+        let key = [Value::from(netuid)];
+        let (index, last_epoch_block, pending_epoch_at, tempo, blocks_since_last_step, reveal_period) = futures::try_join!(
+            self.number("SubnetEpochIndex", &key, at),
+            self.number("LastEpochBlock", &key, at),
+            self.number("PendingEpochAt", &key, at),
+            self.number("Tempo", &key, at),
+            self.number("BlocksSinceLastStep", &key, at),
+            self.number("RevealPeriodEpochs", &key, at),
+        )?;
+        Ok(EpochClock {
+            block: block.number,
+            index,
+            last_epoch_block,
+            pending_epoch_at,
+            tempo,
+            blocks_since_last_step,
+            reveal_period,
+        })
+    }
+
+    /// What a hotkey has committed with [`Client::set_commitment`], at a block hash or now: the raw data of its first field.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn commitment(
+        &self,
+        netuid: u16,
+        hotkey: &Account,
+        at: Option<[u8; 32]>,
+    ) -> Result<Option<Commitment>, ChainError> {
+        let found = self.storage("Commitments", "CommitmentOf", &[netuid.into(), hotkey.into()], at).await?;
+        found
+            .map(|found| read_commitment(&found))
+            .transpose()
+            .map(Option::flatten)
+            .map_err(ChainError::decode("Commitments.CommitmentOf", 0))
+    }
+}
+
+fn read_commitment(registration: &Value) -> Result<Option<Commitment>, ShapeError> {
+    let block = registration.get("block")?.number()?;
+    let fields = registration.get("info")?.field_or_self("fields").list()?;
+    let Some(first) = fields.first() else { return Ok(None) };
+    let Value::Variant(kind, data) = first else { return Err(ShapeError("a field that is no variant".into())) };
+    // Raw0 to Raw128 and BigRaw hold bytes; hashes and timelocked data are not ours to read as bytes.
+    if kind == "Raw0" {
+        return Ok(Some(Commitment { block, data: Vec::new() }));
+    }
+    if kind.starts_with("Raw") || kind == "BigRaw" {
+        return Ok(Some(Commitment { block, data: data.bytes()?.to_vec() }));
+    }
+    Ok(None)
+}

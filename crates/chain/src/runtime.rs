@@ -1,0 +1,255 @@
+//! One runtime version: its live metadata, and every name looked up in it.
+//!
+//! Invariant: pallets, calls, storage, runtime APIs, errors and extensions are found by name (design D6); what is not there is
+//! [`ChainError::Absent`] with the spec version, never a guess.
+
+use std::sync::Arc;
+
+use parity_scale_codec::{Compact, Decode as _, Encode as _};
+use subxt::{
+    ArcMetadata, Metadata, OfflineClient, OfflineClientAtBlock, SubstrateConfig,
+    config::substrate::{H256, SpecVersionForRange},
+    ext::{frame_decode::storage::StorageHasher, scale_value::Composite},
+};
+
+use crate::{ChainError, value::Value};
+
+/// Newest metadata version this client reads.
+pub const NEWEST_METADATA: u32 = 16;
+
+/// Metadata of one runtime version and what is built from it.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The runtime's `spec_version`.
+    pub spec: u32,
+    metadata: ArcMetadata,
+    transactions: OfflineClientAtBlock<SubstrateConfig>,
+}
+
+/// A storage entry's key and how to read its value.
+#[derive(Debug)]
+pub struct StorageQuery {
+    /// The full key.
+    pub key: Vec<u8>,
+    what: String,
+    ty: u32,
+    default: Option<Vec<u8>>,
+}
+
+/// A runtime API call's name and arguments, and how to read its answer.
+#[derive(Debug)]
+pub struct ApiQuery {
+    /// `Trait_method`, as `state_call` takes it.
+    pub function: String,
+    /// The arguments, SCALE.
+    pub arguments: Vec<u8>,
+    ty: u32,
+}
+
+/// An error variant as metadata describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleError {
+    /// The pallet.
+    pub pallet: String,
+    /// The variant.
+    pub name: String,
+    /// Its documentation on chain.
+    pub docs: String,
+}
+
+impl Runtime {
+    /// From the bytes of `RuntimeMetadataPrefixed`, V14 to V16.
+    ///
+    /// # Errors
+    /// [`ChainError::Decode`].
+    pub fn new(bytes: &[u8], spec: u32, transaction_version: u32, genesis: [u8; 32]) -> Result<Self, ChainError> {
+        let decode = |reason: String| ChainError::Decode { what: "the runtime's metadata".into(), spec, reason };
+        let metadata = Metadata::decode_from(bytes).map_err(|error| decode(error.to_string()))?.arc();
+        let every_block = SpecVersionForRange { block_range: 0..u64::MAX, spec_version: spec, transaction_version };
+        let config = SubstrateConfig::builder()
+            .set_genesis_hash(H256(genesis))
+            .set_spec_version_for_block_ranges([every_block])
+            .set_metadata_for_spec_versions([(spec, Arc::clone(&metadata))])
+            .build();
+        let transactions =
+            OfflineClient::new_with_config(config).at_block(0_u64).map_err(|error| decode(error.to_string()))?;
+        Ok(Self { spec, metadata, transactions })
+    }
+
+    /// The builder of extrinsics for this runtime.
+    pub fn transactions(&self) -> &OfflineClientAtBlock<SubstrateConfig> {
+        &self.transactions
+    }
+
+    fn absent(&self, what: String) -> ChainError {
+        ChainError::Absent { what, spec: self.spec }
+    }
+
+    /// True if the call exists.
+    pub fn has_call(&self, pallet: &str, call: &str) -> bool {
+        self.metadata.pallet_by_name(pallet).is_some_and(|pallet| pallet.call_variant_by_name(call).is_some())
+    }
+
+    /// True if the storage entry exists.
+    pub fn has_storage(&self, pallet: &str, entry: &str) -> bool {
+        self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.storage()?.entry_by_name(entry)).is_some()
+    }
+
+    /// True if the runtime API method exists.
+    pub fn has_api(&self, api: &str, method: &str) -> bool {
+        self.metadata.runtime_api_trait_by_name(api).is_some_and(|api| api.method_by_name(method).is_some())
+    }
+
+    /// The key of a storage entry, with all its keys given.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`], [`ChainError::Arguments`].
+    pub fn storage(&self, pallet: &str, entry: &str, keys: &[Value]) -> Result<StorageQuery, ChainError> {
+        let what = format!("storage {pallet}.{entry}");
+        let storage = self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.storage());
+        let storage = storage.ok_or_else(|| self.absent(what.clone()))?;
+        let entry = storage.entry_by_name(entry).ok_or_else(|| self.absent(what.clone()))?;
+        let wrong = |reason: String| ChainError::Arguments { call: what.clone(), spec: self.spec, reason };
+        if entry.keys().len() != keys.len() {
+            return Err(wrong(format!("it has {} keys, this client knows {}", entry.keys().len(), keys.len())));
+        }
+        let mut key = Vec::with_capacity(128);
+        key.extend(sp_crypto_hashing::twox_128(storage.prefix().as_bytes()));
+        key.extend(sp_crypto_hashing::twox_128(entry.name().as_bytes()));
+        for (info, value) in entry.keys().zip(keys) {
+            let mut encoded = Vec::new();
+            value
+                .encode_to(info.key_id, self.metadata.types(), &mut encoded)
+                .map_err(|error| wrong(error.to_string()))?;
+            hash_key(info.hasher, &encoded, &mut key);
+        }
+        Ok(StorageQuery { key, what, ty: entry.value_ty(), default: entry.default_value().map(<[u8]>::to_vec) })
+    }
+
+    /// Reads what the node returned for a query: `None` for an optional entry that is not set.
+    ///
+    /// # Errors
+    /// [`ChainError::Decode`].
+    pub fn read_storage(&self, query: &StorageQuery, bytes: Option<&[u8]>) -> Result<Option<Value>, ChainError> {
+        let Some(bytes) = bytes.or(query.default.as_deref()) else { return Ok(None) };
+        Value::decode(bytes, query.ty, self.metadata.types())
+            .map(Some)
+            .map_err(ChainError::decode(query.what.clone(), self.spec))
+    }
+
+    /// A runtime API call; `arguments` in the order of the trait.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`] (metadata V14 describes no runtime API at all), [`ChainError::Arguments`].
+    pub fn api(&self, api: &str, method: &str, arguments: &[Value]) -> Result<ApiQuery, ChainError> {
+        let function = format!("{api}_{method}");
+        let found = self.metadata.runtime_api_trait_by_name(api).and_then(|api| api.method_by_name(method));
+        let found = found.ok_or_else(|| self.absent(format!("runtime API {function}")))?;
+        let wrong = |reason: String| ChainError::Arguments { call: function.clone(), spec: self.spec, reason };
+        if found.inputs().len() != arguments.len() {
+            return Err(wrong(format!(
+                "it takes {} arguments, this client knows {}",
+                found.inputs().len(),
+                arguments.len()
+            )));
+        }
+        let mut encoded = Vec::new();
+        for (input, value) in found.inputs().zip(arguments) {
+            value
+                .encode_to(input.id, self.metadata.types(), &mut encoded)
+                .map_err(|error| wrong(format!("{}: {error}", input.name)))?;
+        }
+        Ok(ApiQuery { ty: found.output_ty(), arguments: encoded, function })
+    }
+
+    /// Reads a runtime API's answer.
+    ///
+    /// # Errors
+    /// [`ChainError::Decode`].
+    pub fn read_api(&self, query: &ApiQuery, bytes: &[u8]) -> Result<Value, ChainError> {
+        Value::decode(bytes, query.ty, self.metadata.types())
+            .map_err(ChainError::decode(format!("runtime API {}", query.function), self.spec))
+    }
+
+    /// The arguments of a call in the runtime's own order, after a check that both sides mean the same ones.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`], [`ChainError::Arguments`] naming an argument that only one side knows.
+    pub fn call(&self, pallet: &str, call: &str, arguments: &[(&str, Value)]) -> Result<Composite<()>, ChainError> {
+        let name = format!("{pallet}.{call}");
+        let found = self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.call_variant_by_name(call));
+        let found = found.ok_or_else(|| self.absent(format!("call {name}")))?;
+        let wrong = |reason: String| ChainError::Arguments { call: name.clone(), spec: self.spec, reason };
+        for (argument, _) in arguments {
+            if !found.fields.iter().any(|field| field.name.as_deref() == Some(*argument)) {
+                return Err(wrong(format!("it has no argument `{argument}`")));
+            }
+        }
+        let mut fields = Vec::with_capacity(found.fields.len());
+        for field in &found.fields {
+            let field_name = field.name.clone().unwrap_or_default();
+            let value = arguments.iter().find(|(argument, _)| *argument == field_name).map(|(_, value)| value);
+            let value = value.ok_or_else(|| wrong(format!("it wants an argument `{field_name}`")))?;
+            // Encoded once here so that a misfit is told with the argument's name.
+            value
+                .encode_to(field.ty.id, self.metadata.types(), &mut Vec::new())
+                .map_err(|error| wrong(format!("argument `{field_name}`: {error}")))?;
+            fields.push((field_name, value.to_scale()));
+        }
+        Ok(Composite::Named(fields))
+    }
+
+    /// Whether an enum type used as a call's argument path has a variant: used for `Commitments` data, whose variants carry sizes.
+    pub fn has_variant(&self, type_name: &str, variant: &str) -> bool {
+        self.metadata.types().types.iter().any(|ty| {
+            ty.ty.path.ident().as_deref() == Some(type_name)
+                && matches!(&ty.ty.type_def, scale_info::TypeDef::Variant(def) if def.variants.iter().any(|v| v.name == variant))
+        })
+    }
+
+    /// A pallet's error by the indices inside `DispatchError::Module`, which are this very runtime's.
+    pub fn module_error(&self, pallet: u8, error: u8) -> Option<ModuleError> {
+        let pallet = self.metadata.pallet_by_error_index(pallet)?;
+        let variant = pallet.error_variant_by_index(error)?;
+        Some(ModuleError {
+            pallet: pallet.name().to_owned(),
+            name: variant.name.clone(),
+            docs: variant.docs.join(" ").trim().to_owned(),
+        })
+    }
+}
+
+fn hash_key(hasher: StorageHasher, encoded: &[u8], key: &mut Vec<u8>) {
+    match hasher {
+        StorageHasher::Blake2_128 => key.extend(sp_crypto_hashing::blake2_128(encoded)),
+        StorageHasher::Blake2_256 => key.extend(sp_crypto_hashing::blake2_256(encoded)),
+        StorageHasher::Blake2_128Concat => key.extend(sp_crypto_hashing::blake2_128(encoded)),
+        StorageHasher::Twox128 => key.extend(sp_crypto_hashing::twox_128(encoded)),
+        StorageHasher::Twox256 => key.extend(sp_crypto_hashing::twox_256(encoded)),
+        StorageHasher::Twox64Concat => key.extend(sp_crypto_hashing::twox_64(encoded)),
+        StorageHasher::Identity => {}
+    }
+    use StorageHasher::{Blake2_128Concat, Identity, Twox64Concat};
+    if matches!(hasher, Blake2_128Concat | Twox64Concat | Identity) {
+        key.extend(encoded);
+    }
+}
+
+/// The argument of `Metadata_metadata_at_version`.
+pub fn metadata_request(version: u32) -> Vec<u8> {
+    version.encode()
+}
+
+/// The metadata bytes in the answer of `Metadata_metadata_at_version`: `None` if the node does not have that version.
+///
+/// # Errors
+/// [`ChainError::Decode`].
+pub fn metadata_answer(bytes: &[u8]) -> Result<Option<&[u8]>, ChainError> {
+    let broken = || ChainError::Decode { what: "the runtime's metadata".into(), spec: 0, reason: "truncated".into() };
+    let (flag, mut rest) = bytes.split_first().ok_or_else(broken)?;
+    if *flag == 0 {
+        return Ok(None);
+    }
+    let length = Compact::<u32>::decode(&mut rest).map_err(|_| broken())?.0 as usize;
+    rest.get(..length).map(Some).ok_or_else(broken)
+}

@@ -1,0 +1,382 @@
+//! Sending a transaction and learning what became of it.
+//!
+//! Invariant: what is sent twice is byte for byte the same, so the chain's nonce lets it in at most once; a new one is signed only
+//! after the node has definitely refused the old one. Inclusion is read from finalized blocks, one by one from the block it was
+//! made at, never from a subscription (chain.md 10, pitfalls 3 and 7), so a lost connection loses nothing. A transaction lives
+//! [`LIFETIME`] blocks; once they are final without it, it is certain that it did not happen.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde_json::json;
+use starling_protocol::keys::{Account, Signer};
+use subxt::{
+    SubstrateConfig,
+    config::{DefaultExtrinsicParamsBuilder, substrate::H256},
+    error::ExtrinsicError,
+    utils::{AccountId32, MultiSignature},
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    BlockRef, ChainError, Client,
+    client::hex_json,
+    explain,
+    link::RequestError,
+    runtime::Runtime,
+    value::{ShapeError, Value},
+};
+
+/// Blocks during which a transaction may be included: the official SDK's choice. A power of two (eras are).
+pub const LIFETIME: u32 = 128;
+/// Signatures tried when the node says that nonce or runtime have moved on.
+const ATTEMPTS: u32 = 4;
+/// Times that the same bytes are sent when the connection is lost while sending.
+const SENDINGS: u32 = 5;
+
+/// A call by name; arguments by name.
+#[derive(Debug, Clone)]
+pub(crate) struct Call<'a> {
+    pub pallet: &'a str,
+    pub name: &'a str,
+    pub args: Vec<(&'a str, Value)>,
+}
+
+impl Call<'_> {
+    pub fn title(&self) -> String {
+        format!("{}.{}", self.pallet, self.name)
+    }
+}
+
+/// One event of a transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The pallet that emitted it.
+    pub pallet: String,
+    /// Its name.
+    pub name: String,
+    /// Its fields, by name or position.
+    pub fields: Value,
+}
+
+/// A transaction that is final and succeeded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submitted {
+    /// The block it is in.
+    pub block: BlockRef,
+    /// Its place in that block.
+    pub index: u32,
+    /// blake2_256 of its bytes.
+    pub extrinsic_hash: [u8; 32],
+    /// The fee paid in rao; `None` if the call is free.
+    pub fee: Option<u64>,
+    /// What it emitted.
+    pub events: Vec<Event>,
+}
+
+impl Submitted {
+    /// The events with this name, in order.
+    pub fn events<'a>(&'a self, pallet: &'a str, name: &'a str) -> impl Iterator<Item = &'a Event> {
+        self.events.iter().filter(move |event| event.pallet == pallet && event.name == name)
+    }
+}
+
+struct Signed {
+    bytes: Vec<u8>,
+    hash: [u8; 32],
+    birth: BlockRef,
+    runtime: Arc<Runtime>,
+}
+
+#[derive(Deserialize)]
+struct SignedBlock {
+    block: Body,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    extrinsics: Vec<String>,
+}
+
+impl Client {
+    /// Sends any call by pallet and call name, arguments by name, and waits until it is final. The typed calls of [`Client`] also
+    /// check what it did; prefer them.
+    ///
+    /// # Errors
+    /// [`ChainError::Pool`] if it was not accepted, [`ChainError::Dispatch`] if it failed in its block, [`ChainError::Expired`],
+    /// [`ChainError::Deadline`], [`ChainError::Absent`], [`ChainError::Arguments`], and those of the connection.
+    pub async fn submit(
+        &self,
+        signer: &dyn Signer,
+        pallet: &str,
+        call: &str,
+        args: &[(&str, Value)],
+    ) -> Result<Submitted, ChainError> {
+        self.send_and_follow(signer, &Call { pallet, name: call, args: args.to_vec() }).await
+    }
+
+    pub(crate) async fn send_and_follow(&self, signer: &dyn Signer, call: &Call<'_>) -> Result<Submitted, ChainError> {
+        let start = Instant::now();
+        let signed = {
+            // One at a time per account, until the node counts it in the next nonce.
+            let queue = self.queue(signer.account());
+            let _turn = queue.lock().await;
+            self.send(signer, call).await?
+        };
+        tracing::debug!(call = call.title(), hash = hex::encode(signed.hash), "sent");
+        self.follow(&signed, call, start).await
+    }
+
+    async fn send(&self, signer: &dyn Signer, call: &Call<'_>) -> Result<Signed, ChainError> {
+        let mut attempt = 1;
+        loop {
+            let runtime = if attempt == 1 { self.runtime(None).await? } else { self.fresh_runtime(None).await? };
+            let signed = match self.sign(signer, call, runtime).await {
+                // Names may have moved with an upgrade of the last seconds.
+                Err(ChainError::Absent { .. } | ChainError::Arguments { .. }) if attempt == 1 => {
+                    attempt += 1;
+                    continue;
+                }
+                signed => signed?,
+            };
+            let refusal = match self.push(&signed).await {
+                Ok(()) => return Ok(signed),
+                Err(ChainError::Node { code, message, .. }) => refusal(call, code, &message),
+                Err(error) => return Err(error),
+            };
+            // The node refused these bytes for good, so signing others cannot double them.
+            let again = matches!(
+                refusal.name(),
+                Some("Stale" | "BadProof" | "AncientBirthBlock" | "PriorityTooLow" | "Future")
+            );
+            if !again || attempt >= ATTEMPTS {
+                return Err(refusal);
+            }
+            tracing::debug!(call = call.title(), attempt, %refusal, "signing again");
+            attempt += 1;
+        }
+    }
+
+    async fn sign(&self, signer: &dyn Signer, call: &Call<'_>, runtime: Arc<Runtime>) -> Result<Signed, ChainError> {
+        let account = signer.account();
+        let arguments = runtime.call(call.pallet, call.name, &call.args)?;
+        let (birth, nonce) = futures::try_join!(self.head(), self.next_nonce(&account))?;
+        let misfit = |error: ExtrinsicError| ChainError::Arguments {
+            call: call.title(),
+            spec: runtime.spec,
+            reason: format!("the transaction cannot be built: {error}"),
+        };
+        let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
+            .nonce(nonce)
+            .mortal_from_unchecked(LIFETIME.into(), birth.number.into(), H256(birth.hash))
+            .build();
+        let payload = subxt::tx::dynamic(call.pallet, call.name, arguments);
+        let transactions = runtime.transactions().transactions();
+        let mut signable = transactions.create_signable_offline(&payload, params).map_err(misfit)?;
+        let signature = signer.sign(&signable.signer_payload().map_err(misfit)?);
+        let signed = signable
+            .sign_with_account_and_signature(&AccountId32(account.0), &MultiSignature::Sr25519(signature.0))
+            .map_err(misfit)?;
+        let bytes = signed.encoded().to_vec();
+        let hash = sp_crypto_hashing::blake2_256(&bytes);
+        Ok(Signed { bytes, hash, birth, runtime: Arc::clone(&runtime) })
+    }
+
+    /// The next nonce, transactions in the pool counted.
+    async fn next_nonce(&self, account: &Account) -> Result<u64, ChainError> {
+        self.link().request("system_accountNextIndex", vec![json!(account.to_string())]).await
+    }
+
+    /// Gives the bytes to the node. `Ok` if it has them, or may have them.
+    async fn push(&self, signed: &Signed) -> Result<(), ChainError> {
+        let mut lost = 0;
+        loop {
+            let params = vec![hex_json(&signed.bytes)];
+            match self.link().request_once::<String>("author_submitExtrinsic", params).await {
+                Ok(_) => return Ok(()),
+                Err(RequestError::Lost(reason)) => {
+                    lost += 1;
+                    tracing::debug!(reason, lost, "connection lost while sending");
+                    if lost >= SENDINGS {
+                        // It may have arrived: the blocks will tell.
+                        return Ok(());
+                    }
+                }
+                // Once bytes may have arrived, "already there" and "nonce used" are what success looks like.
+                Err(RequestError::Refused(ChainError::Node { message, .. }))
+                    if explain::pool(&message).is_some_and(|(name, _)| {
+                        name == "AlreadyImported"
+                            || lost > 0 && matches!(name, "Stale" | "TemporarilyBanned" | "PriorityTooLow")
+                    }) =>
+                {
+                    return Ok(());
+                }
+                Err(RequestError::Refused(error @ ChainError::Unreachable { .. })) if lost > 0 => {
+                    lost += 1;
+                    if lost >= SENDINGS {
+                        return Ok(());
+                    }
+                    tracing::debug!(%error, "node still unreachable while sending");
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+                Err(RequestError::Refused(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Looks through finalized blocks until the transaction is there, or cannot come any more.
+    async fn follow(&self, signed: &Signed, call: &Call<'_>, start: Instant) -> Result<Submitted, ChainError> {
+        let deadline = start + self.options().inclusion_timeout;
+        let last_valid = signed.birth.number.saturating_add(LIFETIME);
+        let extrinsic = format!("0x{}", hex::encode(signed.hash));
+        let mut blocks = self.blocks_from(signed.birth.number.saturating_add(1));
+        let mut seen = signed.birth.number;
+        let mut trouble = None;
+        let looking = async {
+            while let Some(block) = blocks.next().await {
+                let block = match block {
+                    Ok(block) => block,
+                    Err(error) => {
+                        trouble = Some(error);
+                        continue;
+                    }
+                };
+                let index = loop {
+                    match self.find(block, &signed.hash).await {
+                        Ok(index) => break index,
+                        Err(error) => {
+                            trouble = Some(error);
+                            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                        }
+                    }
+                };
+                seen = block.number;
+                if let Some(index) = index {
+                    return Ok((block, index));
+                }
+                if block.number >= last_valid {
+                    return Err(ChainError::Expired { call: call.title(), extrinsic: extrinsic.clone(), last_valid });
+                }
+            }
+            Err(ChainError::Invalid("the block stream ended".into()))
+        };
+        let found = timeout_at(deadline, looking).await;
+        let (block, index) = found.unwrap_or_else(|_| {
+            let trouble = trouble.map(|error| format!("; {error}")).unwrap_or_default();
+            Err(ChainError::Deadline {
+                waited_for: format!("{} (transaction {extrinsic}) to be in a final block", call.title()),
+                after: self.options().inclusion_timeout,
+                last: format!("looked up to block {seen}, it may still be included until block {last_valid}{trouble}"),
+            })
+        })?;
+        self.outcome(signed, call, block, index).await
+    }
+
+    /// The place of a transaction in a block.
+    async fn find(&self, block: BlockRef, hash: &[u8; 32]) -> Result<Option<u32>, ChainError> {
+        let body: Option<SignedBlock> = self.link().request("chain_getBlock", vec![hex_json(&block.hash)]).await?;
+        let body = body.ok_or_else(|| ChainError::NotFound(format!("the node does not know block {block:?}")))?;
+        let found = body.block.extrinsics.iter().position(|extrinsic| {
+            crate::client::parse_hex(extrinsic).is_some_and(|bytes| sp_crypto_hashing::blake2_256(&bytes) == *hash)
+        });
+        Ok(found.map(|index| index as u32))
+    }
+
+    async fn outcome(
+        &self,
+        signed: &Signed,
+        call: &Call<'_>,
+        block: BlockRef,
+        index: u32,
+    ) -> Result<Submitted, ChainError> {
+        let records = self.storage_value("System", "Events", &[], Some(block.hash)).await?;
+        let events = events_of(&records, index).map_err(ChainError::decode("System.Events", signed.runtime.spec))?;
+        let fee = events
+            .iter()
+            .find(|event| event.name == "TransactionFeePaid")
+            .and_then(|event| event.fields.get("actual_fee").ok()?.number().ok());
+        let submitted = Submitted { block, index, extrinsic_hash: signed.hash, fee, events };
+        if let Some(failed) = submitted.events("System", "ExtrinsicFailed").next() {
+            let error = failed.fields.field_or_self("dispatch_error");
+            return Err(dispatch(&signed.runtime, call, block, error));
+        }
+        // Sudo succeeds whatever happens inside: its own event tells.
+        for sudid in submitted.events("Sudo", "Sudid") {
+            if let Some(error) = sudid.fields.field_or_self("sudo_result").as_variant("Err") {
+                return Err(dispatch(&signed.runtime, call, block, error));
+            }
+        }
+        if submitted.events("System", "ExtrinsicSuccess").next().is_none() {
+            let missing = "the node shows no outcome event for it".into();
+            return Err(ChainError::Unconfirmed { call: call.title(), block, missing });
+        }
+        Ok(submitted)
+    }
+}
+
+/// The events of one transaction among all of a block's.
+fn events_of(records: &Value, index: u32) -> Result<Vec<Event>, ShapeError> {
+    let mut events = Vec::new();
+    for record in records.list()? {
+        let Some(phase) = record.get("phase")?.as_variant("ApplyExtrinsic") else { continue };
+        if phase.number::<u32>()? != index {
+            continue;
+        }
+        if let Value::Variant(pallet, event) = record.get("event")?
+            && let Value::Variant(name, fields) = event.as_ref()
+        {
+            events.push(Event { pallet: pallet.clone(), name: name.clone(), fields: fields.as_ref().clone() });
+        }
+    }
+    Ok(events)
+}
+
+/// A dispatch error, by its name in this runtime.
+fn dispatch(runtime: &Runtime, call: &Call<'_>, block: BlockRef, error: &Value) -> ChainError {
+    let module = error.as_variant("Module").and_then(|module| {
+        let code = module.get("error").ok()?;
+        // Four bytes today, one in runtimes of long ago.
+        let code = code.bytes().ok().and_then(|bytes| bytes.first().copied()).or_else(|| code.number().ok())?;
+        runtime.module_error(module.get("index").ok()?.number().ok()?, code)
+    });
+    let (pallet, name, docs) = match module {
+        Some(found) => (Some(found.pallet), found.name, found.docs),
+        None => {
+            // `BadOrigin`, or a family and its member: `Token(FundsUnavailable)`.
+            let name = match error {
+                Value::Variant(_, inner) if inner.name().is_some() => inner.name().unwrap_or_default().to_owned(),
+                Value::Variant(family, _) => family.clone(),
+                _ => "an error that this client cannot read".into(),
+            };
+            (None, name, String::new())
+        }
+    };
+    let words = explain::dispatch(&name).map(str::to_owned).unwrap_or(docs);
+    let explanation = if words.is_empty() { name.clone() } else { format!("{words} ({name})") };
+    ChainError::Dispatch { call: call.title(), pallet, name, explanation, block }
+}
+
+/// What the pool's refusal means.
+fn refusal(call: &Call<'_>, code: i32, message: &str) -> ChainError {
+    let call = call.title();
+    let custom = message
+        .split("Custom error: ")
+        .nth(1)
+        .and_then(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u8>().ok());
+    if let Some(number) = custom {
+        let (name, words) = explain::custom(number);
+        let explanation = format!("{words} ({name}, custom error {number})");
+        return ChainError::Pool { call, custom, name: name.to_owned(), explanation };
+    }
+    match explain::pool(message) {
+        Some((name, words)) => {
+            let explanation = format!("{words} ({message})");
+            ChainError::Pool { call, custom: None, name: name.to_owned(), explanation }
+        }
+        None => {
+            let explanation = format!("the node says: {message} (code {code})");
+            ChainError::Pool { call, custom: None, name: message.to_owned(), explanation }
+        }
+    }
+}
