@@ -27,7 +27,14 @@ pub struct Quota {
 /// Sequences to audit, ascending. Forwards and backwards alternate in the draw, so that with a quota of two or more both
 /// are looked at; merges are recomputed always and are not drawn.
 #[must_use]
-pub fn draw(beacon: &[u8; 32], head: &Digest, miner: &Account, validator: &Account, candidates: &[Candidate<'_>], quota: Quota) -> Vec<u64> {
+pub fn draw(
+    beacon: &[u8; 32],
+    head: &Digest,
+    miner: &Account,
+    validator: &Account,
+    candidates: &[Candidate<'_>],
+    quota: Quota,
+) -> Vec<u64> {
     let mut hasher = blake3::Hasher::new_derive_key("starling.audit.v1");
     for part in [beacon, &head.0, &miner.0, &validator.0] {
         hasher.update(part);
@@ -61,8 +68,23 @@ mod tests {
         let z = Digest::ZERO;
         match kind {
             0 => Work::Forward { round: 0, sample: 0, attempt: 0, weights: z, input: z, output: z, loss: None },
-            1 => Work::Backward { round: 0, sample: 0, attempt: 0, weights: z, input: z, output_gradient: None, input_gradient: None },
-            _ => Work::Step { round: 0, samples: vec![], weights_before: z, optimiser_before: z, weights_after: z, optimiser_after: z },
+            1 => Work::Backward {
+                round: 0,
+                sample: 0,
+                attempt: 0,
+                weights: z,
+                input: z,
+                output_gradient: None,
+                input_gradient: None,
+            },
+            _ => Work::Step {
+                round: 0,
+                samples: vec![],
+                weights_before: z,
+                optimiser_before: z,
+                weights_after: z,
+                optimiser_after: z,
+            },
         }
     }
 
@@ -84,8 +106,18 @@ mod tests {
     #[test]
     fn another_block_hash_draws_other_receipts() {
         let works: Vec<Work> = (0..200).map(|_| work(0)).collect();
-        let candidates: Vec<_> = works.iter().enumerate().map(|(i, work)| Candidate { sequence: i as u64, work }).collect();
-        let at = |b: u8| draw(&[b; 32], &Digest::ZERO, &Account([1; 32]), &Account([2; 32]), &candidates, Quota { samples: 6, steps: 0 });
+        let candidates: Vec<_> =
+            works.iter().enumerate().map(|(i, work)| Candidate { sequence: i as u64, work }).collect();
+        let at = |b: u8| {
+            draw(
+                &[b; 32],
+                &Digest::ZERO,
+                &Account([1; 32]),
+                &Account([2; 32]),
+                &candidates,
+                Quota { samples: 6, steps: 0 },
+            )
+        };
         assert_ne!(at(1), at(2));
     }
 }

@@ -341,38 +341,123 @@ impl RunConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let (m, t, e, a) = (&self.model, &self.training, &self.epoch, &self.audit);
         rule(m.vocab >= 2 && m.vocab <= 1 << 20, "model.vocab", m.vocab, "2 to 1048576 is needed")?;
-        rule(m.heads > 0 && m.d_model > 0 && m.d_model % m.heads == 0, "model.heads", m.heads, "it must divide model.d_model")?;
-        rule((m.d_model / m.heads.max(1)) % 2 == 0, "model.d_model", m.d_model, "d_model / heads must be even (rotary embedding turns pairs)")?;
+        rule(
+            m.heads > 0 && m.d_model > 0 && m.d_model % m.heads == 0,
+            "model.heads",
+            m.heads,
+            "it must divide model.d_model",
+        )?;
+        rule(
+            (m.d_model / m.heads.max(1)) % 2 == 0,
+            "model.d_model",
+            m.d_model,
+            "d_model / heads must be even (rotary embedding turns pairs)",
+        )?;
         rule(m.kv_heads > 0 && m.heads % m.kv_heads == 0, "model.kv_heads", m.kv_heads, "it must divide model.heads")?;
         rule(m.d_ff > 0 && m.d_ff <= 1 << 20, "model.d_ff", m.d_ff, "1 to 1048576 is needed")?;
         rule(m.d_model <= 1 << 16, "model.d_model", m.d_model, "at most 65536")?;
-        rule(!m.stages.is_empty() && m.stages.len() <= 256, "model.stages", m.stages.len(), "1 to 256 stages are needed")?;
-        rule(m.stages.iter().all(|&n| (1..=1024).contains(&n)), "model.stages", format!("{:?}", m.stages), "every stage needs 1 to 1024 blocks")?;
+        rule(
+            !m.stages.is_empty() && m.stages.len() <= 256,
+            "model.stages",
+            m.stages.len(),
+            "1 to 256 stages are needed",
+        )?;
+        rule(
+            m.stages.iter().all(|&n| (1..=1024).contains(&n)),
+            "model.stages",
+            format!("{:?}", m.stages),
+            "every stage needs 1 to 1024 blocks",
+        )?;
         rule(m.norm_eps > 0.0 && m.norm_eps < 1.0, "model.norm_eps", m.norm_eps, "a small positive number is needed")?;
-        rule(m.rope_theta > 1.0 && m.rope_theta.is_finite(), "model.rope_theta", m.rope_theta, "a number above 1 is needed")?;
+        rule(
+            m.rope_theta > 1.0 && m.rope_theta.is_finite(),
+            "model.rope_theta",
+            m.rope_theta,
+            "a number above 1 is needed",
+        )?;
         rule(m.init_std > 0.0 && m.init_std < 1.0, "model.init_std", m.init_std, "between 0 and 1 is needed")?;
         if let BoundaryConfig::Bottleneck { width } = m.boundary {
             rule(width > 0 && width <= m.d_model, "model.boundary.width", width, "1 to model.d_model is needed")?;
         }
-        rule((1..=1 << 20).contains(&t.sequence_length), "training.sequence_length", t.sequence_length, "1 to 1048576 is needed")?;
-        rule((1..=4096).contains(&t.sequences_per_sample), "training.sequences_per_sample", t.sequences_per_sample, "1 to 4096 is needed")?;
-        rule((1..=4096).contains(&t.samples_per_round), "training.samples_per_round", t.samples_per_round, "1 to 4096 is needed")?;
-        rule((1..=100_000).contains(&t.rounds_per_epoch), "training.rounds_per_epoch", t.rounds_per_epoch, "1 to 100000 is needed")?;
+        rule(
+            (1..=1 << 20).contains(&t.sequence_length),
+            "training.sequence_length",
+            t.sequence_length,
+            "1 to 1048576 is needed",
+        )?;
+        rule(
+            (1..=4096).contains(&t.sequences_per_sample),
+            "training.sequences_per_sample",
+            t.sequences_per_sample,
+            "1 to 4096 is needed",
+        )?;
+        rule(
+            (1..=4096).contains(&t.samples_per_round),
+            "training.samples_per_round",
+            t.samples_per_round,
+            "1 to 4096 is needed",
+        )?;
+        rule(
+            (1..=100_000).contains(&t.rounds_per_epoch),
+            "training.rounds_per_epoch",
+            t.rounds_per_epoch,
+            "1 to 100000 is needed",
+        )?;
         rule((1..=100_000).contains(&t.epochs), "training.epochs", t.epochs, "1 to 100000 is needed")?;
         let o = &t.optimiser;
-        rule(o.learning_rate > 0.0 && o.learning_rate < 10.0, "training.optimiser.learning_rate", o.learning_rate, "between 0 and 10 is needed")?;
-        rule((0.0..1.0).contains(&o.beta1) && (0.0..1.0).contains(&o.beta2), "training.optimiser.beta1/beta2", o.beta1, "0 up to but below 1 is needed")?;
+        rule(
+            o.learning_rate > 0.0 && o.learning_rate < 10.0,
+            "training.optimiser.learning_rate",
+            o.learning_rate,
+            "between 0 and 10 is needed",
+        )?;
+        rule(
+            (0.0..1.0).contains(&o.beta1) && (0.0..1.0).contains(&o.beta2),
+            "training.optimiser.beta1/beta2",
+            o.beta1,
+            "0 up to but below 1 is needed",
+        )?;
         rule(o.eps > 0.0, "training.optimiser.eps", o.eps, "a positive number is needed")?;
         rule(o.clip_norm > 0.0, "training.optimiser.clip_norm", o.clip_norm, "a positive number is needed")?;
-        rule((0.0..=1.0).contains(&o.final_fraction), "training.optimiser.final_fraction", o.final_fraction, "0 to 1 is needed")?;
-        rule(t.outer.learning_rate > 0.0 && t.outer.learning_rate <= 2.0, "training.outer.learning_rate", t.outer.learning_rate, "above 0, at most 2")?;
-        rule((0.0..1.0).contains(&t.outer.momentum), "training.outer.momentum", t.outer.momentum, "0 up to but below 1 is needed")?;
+        rule(
+            (0.0..=1.0).contains(&o.final_fraction),
+            "training.optimiser.final_fraction",
+            o.final_fraction,
+            "0 to 1 is needed",
+        )?;
+        rule(
+            t.outer.learning_rate > 0.0 && t.outer.learning_rate <= 2.0,
+            "training.outer.learning_rate",
+            t.outer.learning_rate,
+            "above 0, at most 2",
+        )?;
+        rule(
+            (0.0..1.0).contains(&t.outer.momentum),
+            "training.outer.momentum",
+            t.outer.momentum,
+            "0 up to but below 1 is needed",
+        )?;
         rule(e.min_miners_per_stage >= 1, "epoch.min_miners_per_stage", e.min_miners_per_stage, "at least 1")?;
-        rule(e.max_miners_per_stage >= e.min_miners_per_stage, "epoch.max_miners_per_stage", e.max_miners_per_stage, "at least epoch.min_miners_per_stage")?;
+        rule(
+            e.max_miners_per_stage >= e.min_miners_per_stage,
+            "epoch.max_miners_per_stage",
+            e.max_miners_per_stage,
+            "at least epoch.min_miners_per_stage",
+        )?;
         rule(e.sample_timeout_ms >= 100, "epoch.sample_timeout_ms", e.sample_timeout_ms, "at least 100")?;
         rule(e.liveness_timeout_ms >= 100, "epoch.liveness_timeout_ms", e.liveness_timeout_ms, "at least 100")?;
-        rule(e.anchor_blocks >= 2, "epoch.anchor_blocks", e.anchor_blocks, "at least 2: an anchor needs a block of its own")?;
-        rule(a.beacon_delay_blocks >= 1, "audit.beacon_delay_blocks", a.beacon_delay_blocks, "at least 1: the draw must be unknown when the anchor is made")?;
+        rule(
+            e.anchor_blocks >= 2,
+            "epoch.anchor_blocks",
+            e.anchor_blocks,
+            "at least 2: an anchor needs a block of its own",
+        )?;
+        rule(
+            a.beacon_delay_blocks >= 1,
+            "audit.beacon_delay_blocks",
+            a.beacon_delay_blocks,
+            "at least 1: the draw must be unknown when the anchor is made",
+        )?;
         rule(a.samples_per_miner >= 1, "audit.samples_per_miner", a.samples_per_miner, "at least 1")?;
         rule(a.window_blocks >= 1, "audit.window_blocks", a.window_blocks, "at least 1")?;
         Ok(())

@@ -3,7 +3,11 @@
 //! Matrix products count 2·m·n·k; a backward costs two forwards; elementwise work is left out (below one percent). No stage is
 //! a better place to be than another, because the embedding costs nothing and the head is counted like any product.
 
-use crate::{Stage, config::{BoundaryConfig, ModelConfig, RunConfig}, receipt::Work};
+use crate::{
+    Stage,
+    config::{BoundaryConfig, ModelConfig, RunConfig},
+    receipt::Work,
+};
 
 /// Weights of one block that take part in matrix products.
 fn block_weights(m: &ModelConfig) -> u64 {

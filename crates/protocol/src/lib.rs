@@ -21,6 +21,7 @@ pub mod signed;
 pub mod state;
 pub mod wire;
 
+pub use keys::{Account, Signature, Signer};
 pub use starling_commitment::Digest;
 
 /// Counts epochs from 0.

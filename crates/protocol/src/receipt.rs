@@ -161,3 +161,38 @@ impl Anchor {
         bytes.is_empty().then_some(anchor)
     }
 }
+
+/// What the orchestrator writes into the Commitments pallet after every audit: where its ledger stands. Whoever holds the
+/// ledger can check that no other was shown to anybody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LedgerAnchor {
+    /// First eight bytes of the run's id.
+    pub run: [u8; 8],
+    /// Epoch whose audit closed.
+    pub epoch: Epoch,
+    /// Entries.
+    pub length: u64,
+    /// Link of the last entry.
+    pub link: Digest,
+}
+
+/// Tag before a SCALE-encoded [`LedgerAnchor`].
+const LEDGER_TAG: &[u8; 4] = b"stl1";
+
+impl LedgerAnchor {
+    /// The bytes for `Commitments.set_commitment`.
+    #[must_use]
+    pub fn to_commitment(&self) -> Vec<u8> {
+        let mut bytes = LEDGER_TAG.to_vec();
+        self.encode_to(&mut bytes);
+        bytes
+    }
+
+    /// Read a commitment's bytes; `None` if they are something else.
+    #[must_use]
+    pub fn from_commitment(mut bytes: &[u8]) -> Option<Self> {
+        bytes = bytes.strip_prefix(LEDGER_TAG.as_slice())?;
+        let anchor = Self::decode(&mut bytes).ok()?;
+        bytes.is_empty().then_some(anchor)
+    }
+}

@@ -1,11 +1,13 @@
 //! May this message of a peer become an entry? Asked before anything is written.
 
-use super::{Phase, State};
+use super::{MAX_COMPLAINED, MAX_EPOCH_VERDICTS, Phase, Standing, State};
 use crate::{
+    Digest, Uid,
     keys::Account,
     ledger::Event,
-    message::{MAX_TEXT, MAX_VERDICTS, Outcome},
+    message::{Join, MAX_ADDRESS, MAX_TEXT, MAX_VERDICTS, Outcome, Role},
     receipt::Work,
+    signed::Signed,
     wire::Submission,
 };
 
@@ -37,8 +39,10 @@ pub enum Refusal {
     /// Does not continue the chain although the number is right.
     #[error("receipt {0} does not continue your chain: its previous link is another")]
     OtherChain(u64),
-    /// More receipts than any honest miner has.
-    #[error("{sent} receipts in this epoch, {limit} is the most that honest work can need")]
+    /// More receipts that count for nothing than any honest miner has.
+    #[error(
+        "{sent} receipts in this epoch that were late or not asked for, {limit} is the most that honest work can need"
+    )]
     TooMany {
         /// Filed already.
         sent: usize,
@@ -55,12 +59,99 @@ pub enum Refusal {
         /// Limit.
         limit: usize,
     },
+    /// Every stage has as many miners as it takes.
+    #[error("every stage has its {0} miners: come back when one leaves")]
+    Full(u16),
+    /// The slot's former holder has open work.
+    #[error(
+        "slot {0} of the subnet still has work of another hotkey in this epoch: try again when the next epoch begins"
+    )]
+    SlotTaken(Uid),
+    /// Miner and validator at once.
+    #[error("{account} takes part as a {role} already: use another hotkey")]
+    OtherRole {
+        /// Who.
+        account: Account,
+        /// As what.
+        role: &'static str,
+    },
+    /// Joins are ordered by the peer's clock.
+    #[error("the join is dated {theirs_ms} ms, {relation} {ours_ms} ms: check this machine's clock")]
+    Clock {
+        /// Date of the join.
+        theirs_ms: u64,
+        /// How it is wrong.
+        relation: &'static str,
+        /// What it is compared with.
+        ours_ms: u64,
+    },
     /// Right in itself, too early or too late.
     #[error("{0}")]
     NotNow(&'static str),
 }
 
+/// How far a peer's clock may be ahead of the orchestrator's, milliseconds.
+const CLOCK_AHEAD_MS: u64 = 600_000;
+
 impl State {
+    /// The event that a join becomes, or `None` if it stands in the ledger already. `uid` is the slot that the chain names.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why not.
+    pub fn admit_join(
+        &self,
+        from: &Account,
+        join: Signed<Join>,
+        uid: Uid,
+        now_ms: u64,
+    ) -> Result<Option<Event>, Refusal> {
+        if join.signer != *from || join.verify().is_err() {
+            return Err(Refusal::NotYours(*from));
+        }
+        self.same_run(&join.body.run)?;
+        bounded("the address", join.body.address.len(), MAX_ADDRESS)?;
+        let (member, auditor) = (self.members.get(from), self.auditors.get(from));
+        let known = match join.body.role {
+            Role::Miner if auditor.is_some() => return Err(Refusal::OtherRole { account: *from, role: "validator" }),
+            Role::Validator if member.is_some() => return Err(Refusal::OtherRole { account: *from, role: "miner" }),
+            Role::Miner => member.map(|m| (m.joined_ms, m.live, &m.address)),
+            Role::Validator => auditor.map(|a| (a.joined_ms, a.live, &a.address)),
+        };
+        let theirs_ms = join.body.at_ms;
+        if theirs_ms > now_ms.saturating_add(CLOCK_AHEAD_MS) {
+            return Err(Refusal::Clock { theirs_ms, relation: "far after the time here,", ours_ms: now_ms });
+        }
+        if let Some((ours_ms, live, address)) = known {
+            if theirs_ms == ours_ms && live && *address == join.body.address {
+                return Ok(None);
+            }
+            if theirs_ms <= ours_ms {
+                return Err(Refusal::Clock { theirs_ms, relation: "not after the join on record,", ours_ms });
+            }
+        }
+        if self.phase == Phase::Finished {
+            return Err(FINISHED);
+        }
+        let stage = match (join.body.role, member) {
+            (Role::Validator, _) => 0,
+            (Role::Miner, known) => {
+                if !self.slot_is_free(from, uid) {
+                    return Err(Refusal::SlotTaken(uid));
+                }
+                let newcomer = || self.stage_for_a_newcomer();
+                known.map(|m| m.stage).or_else(newcomer).ok_or(Refusal::Full(self.config.epoch.max_miners_per_stage))?
+            }
+        };
+        Ok(Some(Event::Joined { join, uid, stage }))
+    }
+
+    fn same_run(&self, theirs: &Digest) -> Result<(), Refusal> {
+        if *theirs == self.run {
+            return Ok(());
+        }
+        Err(Refusal::OtherRun { theirs: theirs.to_string(), ours: self.run.to_string() })
+    }
+
     /// The event that `submission` becomes, or `None` if it stands in the ledger already.
     ///
     /// # Errors
@@ -75,16 +166,17 @@ impl State {
         if signer != *from || verified.is_err() {
             return Err(Refusal::NotYours(*from));
         }
-        if run != self.run {
-            return Err(Refusal::OtherRun { theirs: run.to_string(), ours: self.run.to_string() });
-        }
+        self.same_run(&run)?;
         match submission {
             Submission::Receipt(receipt) => {
                 let member = self.members.get(from).ok_or(Refusal::NotJoined(*from))?;
                 let got = receipt.body.sequence;
                 if got < member.count {
-                    let filed = self.filed.get(from).into_iter().flatten();
-                    let same = filed.filter(|f| f.signed.body.sequence == got).any(|f| f.link == receipt.body.link(from));
+                    // The segment before counts too: the answer to an old submission may have been lost as its audit closed.
+                    let before = self.closed.iter().filter_map(|c| c.filed.get(from)).flatten();
+                    let filed = self.filed.get(from).into_iter().flatten().chain(before);
+                    let same =
+                        filed.filter(|f| f.signed.body.sequence == got).any(|f| f.link == receipt.body.link(from));
                     return if same { Ok(None) } else { Err(Refusal::OutOfSequence { got, need: member.count }) };
                 }
                 if got > member.count {
@@ -93,15 +185,20 @@ impl State {
                 if receipt.body.previous != member.link {
                     return Err(Refusal::OtherChain(got));
                 }
-                if let Work::Step { samples, .. } = &receipt.body.work {
-                    bounded("the list of samples", samples.len(), self.config.training.samples_per_round as usize)?;
-                }
                 let t = &self.config.training;
-                // Twice the work of a miner that does a whole stage alone, for reroutes, and a few steps and shards.
-                let limit = 4 * (t.samples_per_round as usize * t.rounds_per_epoch as usize) + 2 * t.rounds_per_epoch as usize + 512;
-                let sent = self.filed.get(from).map_or(0, Vec::len);
+                if let Work::Step { samples, .. } = &receipt.body.work {
+                    bounded("the list of samples", samples.len(), t.samples_per_round as usize)?;
+                }
+                // Work that counts is bounded by what was assigned. Work that does not: as much again as a miner that does
+                // a whole stage alone, should all of it come too late.
+                let limit = 2 * (t.samples_per_round as usize * t.rounds_per_epoch as usize) + 512;
+                let idle = |f: &&super::Filed| f.standing != Standing::Counted;
+                let sent = self.filed.get(from).map_or(0, |filed| filed.iter().filter(idle).count());
                 if sent >= limit {
                     return Err(Refusal::TooMany { sent, limit });
+                }
+                if self.phase == Phase::Finished {
+                    return Err(FINISHED);
                 }
                 Ok(Some(Event::Receipt(receipt)))
             }
@@ -111,9 +208,16 @@ impl State {
                     return Err(Refusal::NotJoined(*from));
                 }
                 if ready.body.epoch != self.epoch {
-                    return Err(Refusal::NotNow("readiness is for another epoch than the one under way: read the ledger"));
+                    return Err(Refusal::NotNow(
+                        "readiness is for another epoch than the one under way: read the ledger",
+                    ));
                 }
-                let said = member.ready.is_some_and(|(e, w)| e == ready.body.epoch && w.weights == ready.body.weights && w.momentum == ready.body.momentum);
+                if self.phase == Phase::Finished {
+                    return Err(FINISHED);
+                }
+                let said = member.ready.is_some_and(|(e, w)| {
+                    e == ready.body.epoch && w.weights == ready.body.weights && w.momentum == ready.body.momentum
+                });
                 Ok((!said).then_some(Event::Ready(ready)))
             }
             Submission::Complaint(complaint) => {
@@ -121,7 +225,12 @@ impl State {
                 bounded("the reason", c.reason.len(), MAX_TEXT)?;
                 let now = self.phase == Phase::Training
                     && self.training.samples.get(&c.sample).is_some_and(|s| {
-                        s.attempt == c.attempt && s.pathway.contains(from) && s.pathway.contains(&c.about) && c.about != *from && !s.complaints.contains(&c.about)
+                        s.attempt == c.attempt
+                            && s.attempt < MAX_COMPLAINED
+                            && s.pathway.contains(from)
+                            && s.pathway.contains(&c.about)
+                            && c.about != *from
+                            && !s.complaints.contains(&c.about)
                     });
                 // A complaint about what is over already is no fault of the one who complains.
                 Ok(now.then_some(Event::Complaint(complaint)))
@@ -130,22 +239,30 @@ impl State {
                 bounded("the report", report.body.verdicts.len(), MAX_VERDICTS)?;
                 for verdict in &report.body.verdicts {
                     match &verdict.outcome {
-                        Outcome::Differs { what: text, .. } | Outcome::Unsound { reason: text } => bounded("a verdict's text", text.len(), MAX_TEXT)?,
+                        Outcome::Differs { what: text, .. } | Outcome::Unsound { reason: text } => {
+                            bounded("a verdict's text", text.len(), MAX_TEXT)?
+                        }
                         Outcome::Passed | Outcome::Withheld { .. } => {}
                     }
                 }
                 let auditor = self.auditors.get(from).ok_or(Refusal::NotJoined(*from))?;
                 if !matches!(self.phase, Phase::Auditing { .. }) || report.body.epoch != self.epoch {
-                    return Err(Refusal::NotNow("the audit of that epoch is not open: the report came too late to count before the merge"));
+                    return Err(Refusal::NotNow(
+                        "the audit of that epoch is not open: the report came too late to count before the merge",
+                    ));
                 }
                 if auditor.complete {
                     return Ok(None);
                 }
+                let all = auditor.verdicts.len() + report.body.verdicts.len();
+                bounded("this epoch's verdicts", all, MAX_EPOCH_VERDICTS)?;
                 Ok(Some(Event::Report(report)))
             }
         }
     }
 }
+
+const FINISHED: Refusal = Refusal::NotNow("the run is finished");
 
 fn bounded(what: &'static str, length: usize, limit: usize) -> Result<(), Refusal> {
     if length > limit { Err(Refusal::TooLong { what, length, limit }) } else { Ok(()) }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Anchored, Auditor, ClosedEpoch, Member, Merging, Phase, RoundLoss, Sample, State, Training};
+use super::{Anchored, ClosedEpoch, Merging, Phase, RoundLoss, Sample, State, Training};
 use crate::{
-    Digest, Stage, Uid,
+    Uid,
     keys::Account,
-    ledger::{Entry, Event, StageWeights},
-    message::{Complaint, Join, Ready, Report, Role},
+    ledger::{Entry, Event},
+    message::{Complaint, Report},
     signed::{BadSignature, Signed},
 };
 
@@ -58,7 +58,7 @@ impl Event {
 }
 
 /// Shorthand: the rule that must hold, or the sentence that says which did not.
-type Check = Result<(), &'static str>;
+pub(super) type Check = Result<(), &'static str>;
 
 pub(super) fn must(holds: bool, rule: &'static str) -> Check {
     if holds { Ok(()) } else { Err(rule) }
@@ -104,7 +104,7 @@ impl State {
         }
     }
 
-    fn enter(&mut self, phase: Phase) {
+    pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.phase_since_ms = self.at_ms;
     }
@@ -118,7 +118,10 @@ impl State {
             Event::Begun { epoch, roster, weights } => self.begun(*epoch, roster, weights),
             Event::Enlisted { account } => {
                 must(self.phase == Phase::Training, "miners are enlisted while training")?;
-                must(self.replacement_for_an_empty_stage() == Some(*account), "only the first ready miner of an empty stage is enlisted")?;
+                must(
+                    self.replacement_for_an_empty_stage() == Some(*account),
+                    "only the first ready miner of an empty stage is enlisted",
+                )?;
                 self.enlist(account);
                 Ok(())
             }
@@ -128,7 +131,14 @@ impl State {
                 let current = self.training.samples.get(sample).ok_or("the sample is of this round")?;
                 must(!current.complete(), "a complete sample stays")?;
                 must(*attempt == current.attempt.saturating_add(1), "attempts count up by one")?;
-                must(self.reroute(*sample, because).as_ref() == Some(pathway), "the new pathway is the one the rules give")?;
+                must(
+                    self.reason_to_reroute(current, self.at_ms) == Some(*because),
+                    "a sample moves because of who left, was complained about or is overdue",
+                )?;
+                must(
+                    self.reroute(*sample, because).as_ref() == Some(pathway),
+                    "the new pathway is the one the rules give",
+                )?;
                 let accounts = self.accounts(pathway)?;
                 self.training.samples.insert(*sample, Sample::new(*attempt, accounts, self.at_ms));
                 Ok(())
@@ -136,9 +146,15 @@ impl State {
             Event::Receipt(receipt) => self.receipt(receipt),
             Event::Complaint(complaint) => self.complaint(complaint),
             Event::Step { round, samples } => {
-                must(self.phase == Phase::Training && self.training.round == Some(*round), "a step belongs to the round under way")?;
+                must(
+                    self.phase == Phase::Training && self.training.round == Some(*round),
+                    "a step belongs to the round under way",
+                )?;
                 must(self.training.steps.is_none(), "a round has one step")?;
-                must(self.training.samples.values().all(super::Sample::complete), "every sample is complete before the step")?;
+                must(
+                    self.training.samples.values().all(super::Sample::complete),
+                    "every sample is complete before the step",
+                )?;
                 must(*samples == self.step_lists(), "each miner steps with its own samples in order")?;
                 let mut steps = BTreeMap::new();
                 for (uid, list) in samples {
@@ -152,7 +168,12 @@ impl State {
             }
             Event::Closed { block } => {
                 must(self.phase == Phase::Training, "only training closes")?;
-                must(self.closing() || self.round_done() && self.training.round.is_some_and(|r| r + 1 >= self.config.training.rounds_per_epoch), "every round is done")?;
+                must(
+                    self.closing()
+                        || self.round_done()
+                            && self.training.round.is_some_and(|r| r + 1 >= self.config.training.rounds_per_epoch),
+                    "every round is done",
+                )?;
                 self.enter(Phase::Anchoring { block: *block });
                 Ok(())
             }
@@ -166,7 +187,13 @@ impl State {
                 Ok(())
             }
             Event::AuditOpened { block } => {
-                must(matches!(self.phase, Phase::Anchoring { .. }), "the audit opens after anchoring")?;
+                let Phase::Anchoring { block: closed } = self.phase else {
+                    return Err("the audit opens after anchoring");
+                };
+                must(
+                    self.anchoring_over(closed, *block),
+                    "miners have the blocks to anchor that the configuration gives",
+                )?;
                 self.enter(Phase::Auditing { block: *block });
                 Ok(())
             }
@@ -181,6 +208,7 @@ impl State {
             }
             Event::Merged { stages } => {
                 must(self.phase == Phase::Merging && self.merging.is_some(), "a planned merge ends")?;
+                must(self.merging_over(self.at_ms), "reducers have the time that the configuration gives")?;
                 must(*stages == self.merge_result().0, "the result is what the reducers committed to")?;
                 self.merged = Some(stages.clone());
                 self.enter(Phase::Gathering);
@@ -193,119 +221,18 @@ impl State {
         uids.iter().map(|uid| self.miner(*uid).map(|(a, _)| *a).ok_or("a miner of this run")).collect()
     }
 
-    fn joined(&mut self, signed: &Signed<Join>, uid: Uid, stage: Stage) -> Check {
-        let (join, account) = (&signed.body, signed.signer);
-        must(join.run == self.run, "a join names this run")?;
-        must(join.address.len() <= crate::message::MAX_ADDRESS, "an address is short")?;
-        must(self.phase != Phase::Finished, "nobody joins a finished run")?;
-        match join.role {
-            Role::Validator => {
-                let known = self.auditors.get(&account);
-                must(known.is_none_or(|a| join.at_ms > a.joined_ms), "a join is newer than the last")?;
-                let (complete, verdicts) = known.map(|a| (a.complete, a.verdicts.clone())).unwrap_or_default();
-                self.auditors.insert(account, Auditor { uid, address: join.address.clone(), joined_ms: join.at_ms, live: true, complete, verdicts });
-            }
-            Role::Miner => {
-                must(self.members.iter().all(|(a, m)| *a == account || m.uid != uid || !m.live), "a slot has one miner")?;
-                if let Some(m) = self.members.get_mut(&account) {
-                    must(join.at_ms > m.joined_ms, "a join is newer than the last")?;
-                    must(m.stage == stage, "a miner keeps its stage")?;
-                    m.uid = uid;
-                    m.address.clone_from(&join.address);
-                    m.joined_ms = join.at_ms;
-                    m.live = true;
-                } else {
-                    must(self.stage_for_a_newcomer() == Some(stage), "a newcomer goes where miners are fewest")?;
-                    self.members.insert(
-                        account,
-                        Member {
-                            uid,
-                            stage,
-                            address: join.address.clone(),
-                            joined_ms: join.at_ms,
-                            live: true,
-                            enlisted: false,
-                            benched_until: 0,
-                            ready: None,
-                            weights: None,
-                            optimiser: None,
-                            count: 0,
-                            link: Digest::ZERO,
-                            steps: 0,
-                            anchor: None,
-                        },
-                    );
-                }
-                self.newest_join_ms = self.at_ms;
-            }
-        }
-        Ok(())
-    }
-
-    fn gone(&mut self, account: &Account) -> Check {
-        if let Some(m) = self.members.get_mut(account) {
-            must(m.live, "only the living leave")?;
-            m.live = false;
-            m.enlisted = false;
-            m.ready = None;
-            // A rejoining miner starts from the epoch's weights with a fresh optimiser: what it held is no longer vouched for.
-            m.weights = None;
-            m.optimiser = None;
-            return Ok(());
-        }
-        let auditor = self.auditors.get_mut(account).ok_or("a peer of this run")?;
-        must(auditor.live, "only the living leave")?;
-        auditor.live = false;
-        Ok(())
-    }
-
-    fn ready(&mut self, signed: &Signed<Ready>) -> Check {
-        let ready = &signed.body;
-        must(ready.run == self.run, "a message names this run")?;
-        must(ready.epoch == self.epoch, "readiness is for the epoch under way")?;
-        let m = self.members.get_mut(&signed.signer).ok_or("a miner of this run")?;
-        must(m.live, "the miner has joined")?;
-        m.ready = Some((ready.epoch, StageWeights { weights: ready.weights, momentum: ready.momentum }));
-        Ok(())
-    }
-
-    fn enlist(&mut self, account: &Account) {
-        if let Some(m) = self.members.get_mut(account) {
-            m.enlisted = true;
-            m.weights = self.base.get(usize::from(m.stage)).map(|w| w.weights);
-            m.steps = 0;
-            m.anchor = None;
-        }
-    }
-
-    fn begun(&mut self, epoch: u32, roster: &[Vec<Uid>], weights: &[StageWeights]) -> Check {
-        must(self.phase == Phase::Gathering && epoch == self.epoch, "an epoch begins after gathering")?;
-        let (own_roster, own_weights) = self.muster().ok_or("every stage has its minimum of ready miners")?;
-        must(own_roster == roster && own_weights == weights, "roster and weights are those the ready miners give")?;
-        self.previous_base = std::mem::replace(&mut self.base, weights.to_vec());
-        for m in self.members.values_mut() {
-            m.enlisted = false;
-        }
-        for account in self.accounts(&roster.concat())? {
-            self.enlist(&account);
-        }
-        for a in self.auditors.values_mut() {
-            a.complete = false;
-            a.verdicts.clear();
-        }
-        self.training = Training::default();
-        self.enter(Phase::Training);
-        Ok(())
-    }
-
     pub(super) fn round_done(&self) -> bool {
         let t = &self.training;
-        t.round.is_none() || t.steps.as_ref().is_some_and(|steps| steps.keys().all(|a| t.stepped.contains(a) || !self.works(a)))
+        t.round.is_none()
+            || t.steps.as_ref().is_some_and(|steps| steps.keys().all(|a| t.stepped.contains(a) || !self.works(a)))
     }
 
     fn round(&mut self, round: u32, pathways: &[Vec<Uid>]) -> Check {
         must(self.phase == Phase::Training && !self.closing(), "rounds are for training")?;
-        must(round == self.training.round.map_or(0, |r| r + 1) && round < self.config.training.rounds_per_epoch, "rounds count up by one")?;
+        must(
+            round == self.training.round.map_or(0, |r| r + 1) && round < self.config.training.rounds_per_epoch,
+            "rounds count up by one",
+        )?;
         must(self.round_done(), "the round before is done")?;
         must(!pathways.is_empty() && self.round_pathways(round) == pathways, "pathways are those the seed gives")?;
         let first = self.config.first_sample(self.epoch, round);
@@ -323,7 +250,11 @@ impl State {
         must(self.phase == Phase::Training, "complaints are for training")?;
         let sample = self.training.samples.get_mut(&c.sample).ok_or("the sample is of this round")?;
         must(sample.attempt == c.attempt, "the attempt is under way")?;
-        must(sample.pathway.contains(&signed.signer) && sample.pathway.contains(&c.about) && c.about != signed.signer, "both work on the sample")?;
+        must(
+            sample.pathway.contains(&signed.signer) && sample.pathway.contains(&c.about) && c.about != signed.signer,
+            "both work on the sample",
+        )?;
+        must(sample.attempt < super::MAX_COMPLAINED, "later attempts move by the clock alone")?;
         sample.complaints.insert(c.about);
         Ok(())
     }
@@ -331,10 +262,14 @@ impl State {
     fn report(&mut self, signed: &Signed<Report>) -> Check {
         let report = &signed.body;
         must(report.run == self.run, "a message names this run")?;
-        must(matches!(self.phase, Phase::Auditing { .. }) && report.epoch == self.epoch, "reports are for the audit under way")?;
+        must(
+            matches!(self.phase, Phase::Auditing { .. }) && report.epoch == self.epoch,
+            "reports are for the audit under way",
+        )?;
         must(report.verdicts.len() <= crate::message::MAX_VERDICTS, "a report is of bounded length")?;
         let auditor = self.auditors.get_mut(&signed.signer).ok_or("a validator of this run")?;
         must(!auditor.complete, "nothing follows a complete report")?;
+        must(auditor.verdicts.len() + report.verdicts.len() <= super::MAX_EPOCH_VERDICTS, "verdicts are bounded")?;
         auditor.verdicts.extend(report.verdicts.iter().cloned());
         auditor.complete = report.complete;
         Ok(())

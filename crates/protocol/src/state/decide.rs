@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Phase, State};
+use super::{Phase, Sample, State};
 use crate::{
     Epoch, Stage, Uid,
     keys::Account,
@@ -17,38 +17,24 @@ impl State {
     /// The next entry that the rules demand at `now_ms` with the chain at `block`, if any. Call until it returns `None`.
     #[must_use]
     pub fn decide(&self, now_ms: u64, block: u32) -> Option<Event> {
-        let since = now_ms.saturating_sub(self.phase_since_ms);
         match &self.phase {
             Phase::Gathering => {
                 let (roster, weights) = self.muster()?;
-                let candidates = self.members.values().filter(|m| m.live && !self.benched(m)).count();
-                let everyone = roster.iter().map(Vec::len).sum::<usize>() == candidates;
-                let patient = if self.epoch == 0 {
-                    // Nobody can say how many will come to a new run: give each newcomer's successor a chance.
-                    now_ms.saturating_sub(self.newest_join_ms) >= self.config.epoch.gather_ms && everyone
-                        || now_ms.saturating_sub(self.newest_join_ms) >= self.config.epoch.merge_timeout_ms
-                } else {
-                    everyone || since >= self.config.epoch.merge_timeout_ms
-                };
-                patient.then_some(Event::Begun { epoch: self.epoch, roster, weights })
+                self.gathered(&roster, now_ms).then_some(Event::Begun { epoch: self.epoch, roster, weights })
             }
             Phase::Training => self.decide_training(now_ms, block),
             Phase::Anchoring { block: closed } => {
-                let everyone = self.members.values().filter(|m| m.live && m.enlisted).all(|m| m.anchor.is_some());
-                (everyone || block >= closed.saturating_add(self.config.epoch.anchor_blocks)).then_some(Event::AuditOpened { block })
+                self.anchoring_over(*closed, block).then_some(Event::AuditOpened { block })
             }
             Phase::Auditing { block: opened } => {
                 let mut live = self.auditors.values().filter(|a| a.live).peekable();
                 let everyone = live.peek().is_some() && live.all(|a| a.complete);
-                (everyone || block >= self.audit_deadline(*opened)).then(|| Event::AuditClosed { benched: self.verdict_of_the_majority() })
+                (everyone || block >= self.audit_deadline(*opened))
+                    .then(|| Event::AuditClosed { benched: self.verdict_of_the_majority() })
             }
             Phase::Merging => match &self.merging {
                 None => Some(Event::MergePlanned { epoch: self.epoch, stages: self.merge_plan() }),
-                Some(m) => {
-                    let (stages, whole) = self.merge_result();
-                    let late = now_ms.saturating_sub(m.planned_ms) >= self.config.epoch.merge_timeout_ms;
-                    (whole || late).then_some(Event::Merged { stages })
-                }
+                Some(_) => self.merging_over(now_ms).then(|| Event::Merged { stages: self.merge_result().0 }),
             },
             Phase::Finished => None,
         }
@@ -63,14 +49,15 @@ impl State {
             None => 0,
             Some(round) => {
                 for (index, sample) in t.samples.iter().filter(|(_, s)| !s.complete()) {
-                    let gone = sample.pathway.iter().copied().find(|a| !self.works(a));
-                    let accused = sample.complaints.iter().next().copied();
-                    let overdue = now_ms.saturating_sub(sample.progressed_ms) >= self.config.epoch.sample_timeout_ms;
-                    let stalled = if overdue { sample.waiting_for() } else { None };
-                    if let Some(because) = gone.or(accused).or(stalled)
+                    if let Some(because) = self.reason_to_reroute(sample, now_ms)
                         && let Some(pathway) = self.reroute(*index, &because)
                     {
-                        return Some(Event::Rerouted { sample: *index, attempt: sample.attempt.saturating_add(1), pathway, because });
+                        return Some(Event::Rerouted {
+                            sample: *index,
+                            attempt: sample.attempt.saturating_add(1),
+                            pathway,
+                            because,
+                        });
                     }
                 }
                 if t.samples.values().any(|s| !s.complete()) {
@@ -91,6 +78,40 @@ impl State {
         }
         let pathways = self.round_pathways(next);
         (!pathways.is_empty()).then_some(Event::Round { round: next, pathways })
+    }
+
+    /// The roster is complete, or everyone else had time enough.
+    pub(super) fn gathered(&self, roster: &[Vec<Uid>], now_ms: u64) -> bool {
+        let candidates = self.members.values().filter(|m| m.live && !self.benched(m)).count();
+        let everyone = roster.iter().map(Vec::len).sum::<usize>() == candidates;
+        let patience = self.config.epoch.merge_timeout_ms;
+        if self.epoch == 0 {
+            // Nobody can say how many will come to a new run: each newcomer gives the next one a chance.
+            let quiet = now_ms.saturating_sub(self.newest_join_ms);
+            everyone && quiet >= self.config.epoch.gather_ms || quiet >= patience
+        } else {
+            everyone || now_ms.saturating_sub(self.phase_since_ms) >= patience
+        }
+    }
+
+    /// Everyone who can has anchored, or had the blocks to.
+    pub(super) fn anchoring_over(&self, closed: u32, block: u32) -> bool {
+        let everyone = self.members.values().filter(|m| m.live && m.enlisted).all(|m| m.anchor.is_some());
+        everyone || block >= closed.saturating_add(self.config.epoch.anchor_blocks)
+    }
+
+    /// Nothing more can come, or there was time enough.
+    pub(super) fn merging_over(&self, now_ms: u64) -> bool {
+        let Some(m) = &self.merging else { return false };
+        self.merge_result().1 || now_ms.saturating_sub(m.planned_ms) >= self.config.epoch.merge_timeout_ms
+    }
+
+    /// The miner because of whom an incomplete sample starts again: one that left, one accused, or one overdue.
+    pub(super) fn reason_to_reroute(&self, sample: &Sample, now_ms: u64) -> Option<Account> {
+        let gone = sample.pathway.iter().copied().find(|a| !self.works(a));
+        let accused = sample.complaints.iter().next().copied();
+        let overdue = now_ms.saturating_sub(sample.progressed_ms) >= self.config.epoch.sample_timeout_ms;
+        gone.or(accused).or_else(|| sample.waiting_for().filter(|_| overdue))
     }
 
     pub(super) fn works(&self, account: &Account) -> bool {
@@ -187,12 +208,23 @@ impl State {
         let reporting: Vec<_> = self.auditors.values().filter(|a| !a.verdicts.is_empty()).collect();
         let mut failed: BTreeMap<Account, usize> = BTreeMap::new();
         for auditor in &reporting {
-            let against: std::collections::BTreeSet<_> = auditor.verdicts.iter().filter(|v| !v.outcome.passed()).map(|v| v.miner).collect();
+            let against: std::collections::BTreeSet<_> = auditor
+                .verdicts
+                .iter()
+                .filter(|v| !v.outcome.passed() && self.is_filed(&v.miner, v.sequence, &v.receipt))
+                .map(|v| v.miner)
+                .collect();
             for miner in against {
                 *failed.entry(miner).or_default() += 1;
             }
         }
         failed.into_iter().filter(|(_, n)| 2 * n > reporting.len()).map(|(account, _)| account).collect()
+    }
+
+    /// A verdict is about a receipt of this segment, or about nothing.
+    fn is_filed(&self, miner: &Account, sequence: u64, link: &crate::Digest) -> bool {
+        let filed = self.filed.get(miner).map_or(&[][..], Vec::as_slice);
+        filed.binary_search_by_key(&sequence, |f| f.signed.body.sequence).is_ok_and(|i| filed[i].link == *link)
     }
 
     /// Contributors are those who worked to the end of the epoch before, took a step, anchored what they did and were not benched.
@@ -209,7 +241,14 @@ impl State {
                 contributions.sort_unstable_by_key(|(uid, _)| *uid);
                 let shards = merge::pairs(contributions.len())
                     .into_iter()
-                    .map(|(i, j)| [Some(i), j].into_iter().flatten().filter_map(|k| contributions.get(k)).map(|(uid, _)| *uid).collect())
+                    .map(|(i, j)| {
+                        [Some(i), j]
+                            .into_iter()
+                            .flatten()
+                            .filter_map(|k| contributions.get(k))
+                            .map(|(uid, _)| *uid)
+                            .collect()
+                    })
                     .collect();
                 StageMerge { contributions, shards }
             })
@@ -225,11 +264,16 @@ impl State {
         for (plan, outputs) in m.stages.iter().zip(&m.outputs) {
             let mut shards = Vec::with_capacity(plan.shards.len());
             for (reducers, delivered) in plan.shards.iter().zip(outputs) {
-                let awaited = reducers.iter().filter(|uid| self.miner(**uid).is_some_and(|(_, m)| m.live) && !delivered.contains_key(uid)).count();
+                let awaited = reducers
+                    .iter()
+                    .filter(|uid| self.miner(**uid).is_some_and(|(_, m)| m.live) && !delivered.contains_key(uid))
+                    .count();
                 whole &= awaited == 0;
                 let first = delivered.values().next();
                 let agreed = first.filter(|d| delivered.values().all(|other| other == *d));
-                shards.push(agreed.map(|output| MergedShard { output: *output, holders: delivered.keys().copied().collect() }));
+                shards.push(
+                    agreed.map(|output| MergedShard { output: *output, holders: delivered.keys().copied().collect() }),
+                );
             }
             stages.push(shards);
         }

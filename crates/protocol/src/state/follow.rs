@@ -25,7 +25,9 @@ pub enum Distrust {
     #[error(transparent)]
     Broken(#[from] Broken),
     /// The signed head is that of another history.
-    #[error("entry {length}: the entries sent lead to another head than the one signed: two histories under one signature")]
+    #[error(
+        "entry {length}: the entries sent lead to another head than the one signed: two histories under one signature"
+    )]
     Fork {
         /// Length at which they differ.
         length: u64,

@@ -17,9 +17,11 @@ mod admit;
 mod apply;
 mod decide;
 mod follow;
+mod members;
 mod receipts;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +38,12 @@ use crate::{
     receipt::Receipt,
     signed::Signed,
 };
+
+/// Attempts at a sample that a complaint can end; after these only the clock does, so that nobody can keep a sample moving
+/// for ever by complaining about whoever gets it.
+pub const MAX_COMPLAINED: u16 = 8;
+/// Verdicts of one validator on one epoch at most.
+pub const MAX_EPOCH_VERDICTS: usize = 4 * crate::message::MAX_VERDICTS;
 
 /// Where the run stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +187,7 @@ pub struct Sample {
     pub loss: Option<f32>,
     /// When something last happened to it.
     pub progressed_ms: u64,
-    /// Miners complained about in this attempt.
+    /// Miners complained about in this attempt, or that left during it.
     pub complaints: BTreeSet<Account>,
 }
 
@@ -398,10 +406,12 @@ impl State {
     pub fn closed(&self) -> Option<&ClosedEpoch> {
         self.closed.as_ref()
     }
-    /// The account behind a slot, if it takes part as a miner.
+    /// The account behind a slot, if it takes part as a miner; a live one before one that left.
     #[must_use]
     pub fn miner(&self, uid: Uid) -> Option<(&Account, &Member)> {
-        self.members.iter().find(|(_, m)| m.uid == uid)
+        // Slots are reused on chain: one that left may have held it before.
+        let holders = || self.members.iter().filter(|(_, m)| m.uid == uid);
+        holders().find(|(_, m)| m.live).or_else(|| holders().next())
     }
     /// True in the segment that only anchors and audits the last merge.
     #[must_use]
@@ -428,62 +438,7 @@ impl State {
         self.epoch < member.benched_until
     }
 
-    /// What the run waits for, in a sentence for people.
-    #[must_use]
-    pub fn waiting_for(&self) -> String {
-        match &self.phase {
-            Phase::Gathering => {
-                let need = self.config.epoch.min_miners_per_stage;
-                let mut have = vec![0u16; usize::from(self.config.stages())];
-                for m in self.members.values().filter(|m| m.live && !self.benched(m)) {
-                    if let (Some(n), Some((epoch, _))) = (have.get_mut(usize::from(m.stage)), m.ready)
-                        && epoch == self.epoch
-                    {
-                        *n += 1;
-                    }
-                }
-                match have.iter().position(|n| *n < need) {
-                    Some(s) => format!("stage {s} has {} of the {need} miners that epoch {} needs", have[s], self.epoch),
-                    None => format!("epoch {} is about to begin; giving others time to come", self.epoch),
-                }
-            }
-            Phase::Training => match self.training.samples.values().find(|s| !s.complete()) {
-                Some(s) => match s.waiting_for() {
-                    Some(who) => format!("{} to compute", self.name(&who)),
-                    None => "a sample to finish".into(),
-                },
-                None => match self.training.steps.as_ref().and_then(|steps| steps.keys().find(|a| !self.training.stepped.contains(a))) {
-                    Some(who) => format!("the optimiser step of {}", self.name(who)),
-                    None => "the next round".into(),
-                },
-            },
-            Phase::Anchoring { block } => {
-                let missing = self.members.iter().find(|(_, m)| m.enlisted && m.live && m.anchor.is_none());
-                match missing {
-                    Some((who, _)) => format!("{} to anchor, until block {}", self.name(who), block + self.config.epoch.anchor_blocks),
-                    None => "the audit to open".into(),
-                }
-            }
-            Phase::Auditing { block } => {
-                let until = self.audit_deadline(*block);
-                match self.auditors.values().find(|a| a.live && !a.complete) {
-                    Some(a) => format!("validator uid {} to report, until block {until}", a.uid),
-                    None => format!("the audit to close, at block {until}"),
-                }
-            }
-            Phase::Merging => "miners to merge their weights".into(),
-            Phase::Finished => "nothing: the run is finished".into(),
-        }
-    }
-
     pub(crate) fn audit_deadline(&self, opened: u32) -> u32 {
         opened.saturating_add(self.config.audit.beacon_delay_blocks).saturating_add(self.config.audit.window_blocks)
-    }
-
-    fn name(&self, who: &Account) -> String {
-        match self.members.get(who) {
-            Some(m) => format!("miner uid {} (stage {})", m.uid, m.stage),
-            None => who.short(),
-        }
     }
 }

@@ -4,7 +4,12 @@
 //! what others committed to moves the run on. A receipt that contradicts the ledger is an offence in itself.
 
 use super::{Filed, Phase, Standing, State, apply::must};
-use crate::{Digest, keys::Account, receipt::{Receipt, Work}, signed::Signed};
+use crate::{
+    Digest,
+    keys::Account,
+    receipt::{Receipt, Work},
+    signed::Signed,
+};
 
 const LATE: Standing = Standing::Void("late, or replaced by another attempt");
 
@@ -43,7 +48,9 @@ impl State {
                 if self.phase != Phase::Training || t.round != Some(*round) || !self.works(who) {
                     return LATE;
                 }
-                let Some(ordered) = t.steps.as_ref().and_then(|s| s.get(who)) else { return Standing::Void("no step was ordered") };
+                let Some(ordered) = t.steps.as_ref().and_then(|s| s.get(who)) else {
+                    return Standing::Void("no step was ordered");
+                };
                 if t.stepped.contains(who) {
                     return Standing::Void("a second step in one round");
                 }
@@ -74,13 +81,17 @@ impl State {
     }
 
     fn standing_of_pass(&self, who: &Account, held: Option<Digest>, receipt: &Receipt) -> Standing {
-        let (Work::Forward { round, sample, attempt, weights, input, .. } | Work::Backward { round, sample, attempt, weights, input, .. }) = &receipt.work
+        let (Work::Forward { round, sample, attempt, weights, input, .. }
+        | Work::Backward { round, sample, attempt, weights, input, .. }) = &receipt.work
         else {
             return LATE;
         };
         let t = &self.training;
         let current = t.samples.get(sample).filter(|s| s.attempt == *attempt);
-        let (Phase::Training, Some(s), true) = (&self.phase, current, t.round == Some(*round) && self.works(who)) else { return LATE };
+        let (Phase::Training, Some(s), true) = (&self.phase, current, t.round == Some(*round) && self.works(who))
+        else {
+            return LATE;
+        };
         let stage = usize::from(receipt.stage);
         if s.pathway.get(stage) != Some(who) {
             return Standing::Void("not assigned");
@@ -157,7 +168,12 @@ impl State {
             }
             Work::Merge { shard, output } => {
                 let uid = m.uid;
-                if let Some(slot) = self.merging.as_mut().and_then(|p| p.outputs.get_mut(stage)).and_then(|s| s.get_mut(usize::from(*shard))) {
+                if let Some(slot) = self
+                    .merging
+                    .as_mut()
+                    .and_then(|p| p.outputs.get_mut(stage))
+                    .and_then(|s| s.get_mut(usize::from(*shard)))
+                {
                     slot.insert(uid, *output);
                 }
             }
