@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Most socket addresses of one peer.
 const MAX_ADDRESSES: usize = 8;
+/// Longest token, bytes.
+const MAX_TOKEN: usize = 768;
 
 /// A peer's network address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +40,8 @@ impl PeerAddress {
     }
 
     pub(crate) fn endpoint_addr(&self) -> Result<EndpointAddr, String> {
-        let id = EndpointId::from_bytes(&self.endpoint).map_err(|e| format!("the endpoint id is no public key: {e}"))?;
+        let id =
+            EndpointId::from_bytes(&self.endpoint).map_err(|e| format!("the endpoint id is no public key: {e}"))?;
         let mut addr = EndpointAddr::new(id);
         for socket in &self.addresses {
             addr = addr.with_ip_addr(*socket);
@@ -72,12 +75,21 @@ impl FromStr for PeerAddress {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let bad = |reason: &str| AddressError { text: text.chars().take(200).collect(), reason: reason.to_owned() };
-        let mut parts = text.trim().splitn(3, '@');
+        let text = text.trim();
+        if text.len() > MAX_TOKEN || text.contains(char::is_whitespace) {
+            return Err(bad("it is one word of at most 768 characters"));
+        }
+        let mut parts = text.splitn(3, '@');
         let mut endpoint = [0; 32];
-        hex::decode_to_slice(parts.next().unwrap_or_default(), &mut endpoint).map_err(|_| bad("64 hexadecimal digits come first"))?;
+        hex::decode_to_slice(parts.next().unwrap_or_default(), &mut endpoint)
+            .map_err(|_| bad("64 hexadecimal digits come first"))?;
         let list = parts.next().unwrap_or_default();
-        let addresses: Vec<SocketAddr> =
-            list.split(',').filter(|s| !s.is_empty()).map(str::parse).collect::<Result<_, _>>().map_err(|_| bad("after @ come ip:port pairs"))?;
+        let addresses: Vec<SocketAddr> = list
+            .split(',')
+            .filter(|s| !s.is_empty())
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|_| bad("after @ come ip:port pairs"))?;
         if addresses.len() > MAX_ADDRESSES {
             return Err(bad("more than eight addresses"));
         }

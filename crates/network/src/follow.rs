@@ -64,7 +64,8 @@ impl Link {
     }
 
     async fn ask(&self, request: &Request, patience: Duration) -> Result<Response, LinkError> {
-        let answer = self.node.request(&self.orchestrator, Some(&self.account), Bytes::from(request.encode()), patience).await?;
+        let answer =
+            self.node.request(&self.orchestrator, Some(&self.account), Bytes::from(request.encode()), patience).await?;
         match wire::decode::<Response>(&answer, "response")? {
             Response::Refused(why) => Err(LinkError::Refused(why)),
             other => Ok(other),
@@ -86,7 +87,13 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub async fn join(&self, signer: &dyn Signer, run: starling_protocol::Digest, role: Role, now_ms: u64) -> Result<(), LinkError> {
+    pub async fn join(
+        &self,
+        signer: &dyn Signer,
+        run: starling_protocol::Digest,
+        role: Role,
+        now_ms: u64,
+    ) -> Result<(), LinkError> {
         let join = Join { run, role, address: self.node.address().encode(), at_ms: now_ms };
         match self.ask(&Request::Join(Signed::new(join, signer)), PATIENCE).await? {
             Response::Accepted => Ok(()),

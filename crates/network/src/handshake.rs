@@ -1,8 +1,10 @@
 //! Who is at the other end: hotkeys bound to endpoint ids.
 //!
 //! Each side sends one bounded [`Hello`]: its protocol version in the clear and a [`Binding`] signed by its hotkey. The binding
-//! names both endpoint ids, which QUIC has authenticated already, so it cannot be shown to or by a third party.
+//! names both endpoint ids, which QUIC has authenticated already, so it cannot be shown to or by a third party, and a value that
+//! TLS derives for this one connection (RFC 5705), so it is good for no other, and neither clock nor nonce is needed.
 
+use iroh::endpoint::Connection;
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 use starling_protocol::{
     Digest,
@@ -13,7 +15,30 @@ use starling_protocol::{
 /// Longest hello, bytes.
 pub const MAX_HELLO: usize = 512;
 
-/// "This endpoint is mine, and I speak to that one, about this run."
+/// The two ends of a connection, seen from one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// This side's endpoint.
+    pub own: [u8; 32],
+    /// The other side's endpoint, by QUIC.
+    pub peer: [u8; 32],
+    /// What only the two ends of this connection know ([`channel`]).
+    pub channel: [u8; 32],
+}
+
+/// The value that binds a signature to one connection.
+///
+/// # Errors
+/// What TLS says; it does not happen on an established connection.
+pub fn channel(connection: &Connection) -> Result<[u8; 32], String> {
+    let mut value = [0; 32];
+    connection
+        .export_keying_material(&mut value, b"starling.binding", b"")
+        .map(|()| value)
+        .map_err(|_| "TLS yields no keying material".to_owned())
+}
+
+/// "This endpoint is mine, and I speak to that one, on this connection, about this run."
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Binding {
     /// The run.
@@ -22,6 +47,8 @@ pub struct Binding {
     pub own: [u8; 32],
     /// The endpoint spoken to.
     pub peer: [u8; 32],
+    /// The connection.
+    pub channel: [u8; 32],
 }
 
 impl Body for Binding {
@@ -44,7 +71,7 @@ pub enum Unbelieved {
     #[error("the peer's first words are not a hello: it is no Starling peer, or one of another version")]
     Garbage,
     /// Another version.
-    #[error("the peer speaks protocol {theirs}, this build speaks {ours}: {} must be upgraded", if theirs < ours { "the peer" } else { "this build" })]
+    #[error("the peer speaks protocol {theirs}, this build speaks {ours}: upgrade {}", if theirs < ours { "the peer" } else { "this build" })]
     Version {
         /// Spoken there.
         theirs: u32,
@@ -74,30 +101,40 @@ pub enum Unbelieved {
 
 impl Hello {
     /// This side's hello.
-    pub fn new(version: u32, run: Digest, own: [u8; 32], peer: [u8; 32], signer: &dyn Signer) -> Self {
-        Self { version, binding: Signed::new(Binding { run, own, peer }, signer) }
+    pub fn new(version: u32, run: Digest, ends: &Ends, signer: &dyn Signer) -> Self {
+        let Ends { own, peer, channel } = *ends;
+        Self { version, binding: Signed::new(Binding { run, own, peer, channel }, signer) }
     }
 
-    /// Check the other side's hello: `own` is this endpoint, `peer` the one that QUIC says is there.
+    /// Check the other side's hello; `ends` is the connection as this side sees it.
     ///
     /// # Errors
     /// [`Unbelieved`].
-    pub fn check(bytes: &[u8], version: u32, run: Digest, own: [u8; 32], peer: [u8; 32], expect: Option<&Account>) -> Result<Account, Unbelieved> {
+    pub fn check(
+        bytes: &[u8],
+        version: u32,
+        run: Digest,
+        ends: &Ends,
+        expect: Option<&Account>,
+    ) -> Result<Account, Unbelieved> {
         let theirs = u32::decode(&mut &bytes[..]).map_err(|_| Unbelieved::Garbage)?;
         if theirs != version {
             return Err(Unbelieved::Version { theirs, ours: version });
         }
         let hello = Self::decode_all(&mut &bytes[..]).map_err(|_| Unbelieved::Garbage)?;
-        let binding = &hello.binding;
-        if binding.verify().is_err() || binding.body.own != peer || binding.body.peer != own {
-            return Err(Unbelieved::NotBound(binding.signer));
+        let Binding { run: theirs, own, peer, channel } = hello.binding.body;
+        let signer = hello.binding.signer;
+        if theirs != run {
+            return Err(Unbelieved::Run { theirs, ours: run });
         }
-        if binding.body.run != run {
-            return Err(Unbelieved::Run { theirs: binding.body.run, ours: run });
+        if (own, peer, channel) != (ends.peer, ends.own, ends.channel) || hello.binding.verify().is_err() {
+            return Err(Unbelieved::NotBound(signer));
         }
         match expect {
-            Some(expected) if *expected != binding.signer => Err(Unbelieved::SomebodyElse { expected: *expected, found: binding.signer }),
-            _ => Ok(binding.signer),
+            Some(expected) if *expected != signer => {
+                Err(Unbelieved::SomebodyElse { expected: *expected, found: signer })
+            }
+            _ => Ok(signer),
         }
     }
 }

@@ -3,17 +3,29 @@
 //! Invariant: before anything a peer sends is parsed or served, both ends have shown a signature of their hotkey over both
 //! endpoint ids ([`handshake`]) and the [`Admission`] has let the hotkey in. Blobs are verified while they arrive. Without relays
 //! configured, nothing outside the addresses given is ever contacted: no DNS, no internet.
+//!
+//! One QUIC connection per direction carries everything. Its first stream is the handshake; every later one is a request or a
+//! blob, so there is no way to a blob around the handshake. Reading order: `node` (what others use), `dial` (calling),
+//! `door` (being called), `frame` and `transfer` (what streams carry), `store` (blobs on disk).
 
 mod address;
-mod blobs;
+mod config;
+mod dial;
+mod door;
+mod error;
 pub mod follow;
+mod frame;
 pub mod handshake;
 mod node;
 pub mod roll;
+mod store;
+mod transfer;
 
 pub use address::{AddressError, PeerAddress};
+pub use config::{Limits, NetworkConfig};
+pub use error::NetworkError;
 pub use follow::{Link, LinkError};
-pub use node::{Limits, NetworkConfig, NetworkError, Node};
+pub use node::Node;
 pub use roll::Roll;
 
 use bytes::Bytes;
