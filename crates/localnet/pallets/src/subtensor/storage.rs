@@ -27,7 +27,7 @@ mod storage {
     pub fn DefaultTokenSymbol<T: Config>() -> Vec<u8> {
         "\u{1d70f}".as_bytes().to_vec()
     }
-    /// Moving-price step before the halving term: 0.000003 in 96.32 would vanish, so the public word is 64.64 and is copied as is.
+    /// Step of the moving price, 0.000003 in 96.32.
     #[pallet::type_value]
     pub fn DefaultSubnetMovingAlpha<T: Config>() -> FixedI128 {
         FixedI128 { bits: 0x3255 }

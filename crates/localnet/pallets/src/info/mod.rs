@@ -1,0 +1,23 @@
+//! Structs of the runtime APIs, byte for byte the public chain's (chain.md 2), and the functions that fill them.
+//!
+//! Invariant: field order and compactness are the interface; a field is never added in the middle.
+
+mod hyperparameters;
+mod metagraph;
+mod neuron;
+
+pub use hyperparameters::{HyperparamEntry, HyperparamValue, SubnetHyperparams, SubnetHyperparamsV2};
+pub use metagraph::Metagraph;
+pub use neuron::{NeuronInfo, NeuronInfoLite, SubnetInfo};
+
+/// Where a metagraph reads commitments from.
+pub trait CommitmentSource {
+    /// Encoded `Registration` of every hotkey that committed on the subnet.
+    fn commitments(netuid: crate::types::NetUid) -> Vec<(crate::types::AccountId, Vec<u8>)>;
+}
+
+impl CommitmentSource for () {
+    fn commitments(_: crate::types::NetUid) -> Vec<(crate::types::AccountId, Vec<u8>)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,276 @@
+//! Calls of `SubtensorModule`: public indices, argument names, order and types (chain.md 1). Each only hands over to its rule file.
+
+use frame_support::pallet_macros::pallet_section;
+
+/// The call enum, pasted into the pallet.
+#[pallet_section]
+mod calls {
+    // Dispatch weights are round numbers, not measurements: they bound the fee (0.0005 rao per unit) and nothing on this chain
+    // competes for block space.
+    const LIGHT: u64 = 20_000_000;
+    const HEAVY: u64 = 200_000_000;
+
+    fn free<C>(_: &C) -> (Weight, DispatchClass, Pays) {
+        (Weight::from_parts(HEAVY, 0), DispatchClass::Normal, Pays::No)
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Sets the caller's weights on mechanism 0. Fails with `CommitRevealEnabled` where the subnet wants commits.
+        #[pallet::call_index(0)]
+        #[pallet::weight(free(&netuid))]
+        pub fn set_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            dests: Vec<u16>,
+            weights: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            Self::do_set_weights(origin, netuid, 0, dests, weights, version_key)
+        }
+
+        /// Sets the caller's weights on a mechanism.
+        #[pallet::call_index(119)]
+        #[pallet::weight(free(&netuid))]
+        pub fn set_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            dests: Vec<u16>,
+            weights: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            Self::do_set_weights(origin, netuid, mecid, dests, weights, version_key)
+        }
+
+        /// Sets weights on several subnets; failures are reported by event, the call succeeds.
+        #[pallet::call_index(80)]
+        #[pallet::weight(free(&netuids))]
+        pub fn batch_set_weights(
+            origin: OriginFor<T>,
+            netuids: Vec<Compact<NetUid>>,
+            weights: Vec<Vec<(Compact<u16>, Compact<u16>)>>,
+            version_keys: Vec<Compact<u64>>,
+        ) -> DispatchResult {
+            Self::do_batch_set_weights(origin, netuids, weights, version_keys)
+        }
+
+        /// Commits to weights by hash (chain.md 5.1).
+        #[pallet::call_index(96)]
+        #[pallet::weight(free(&netuid))]
+        pub fn commit_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            commit_hash: H256,
+        ) -> DispatchResult {
+            Self::do_commit_weights(origin, netuid, 0, commit_hash)
+        }
+
+        /// Commits to a mechanism's weights by hash.
+        #[pallet::call_index(115)]
+        #[pallet::weight(free(&netuid))]
+        pub fn commit_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            commit_hash: H256,
+        ) -> DispatchResult {
+            Self::do_commit_weights(origin, netuid, mecid, commit_hash)
+        }
+
+        /// Commits on several subnets; failures are reported by event, the call succeeds.
+        #[pallet::call_index(100)]
+        #[pallet::weight(free(&netuids))]
+        pub fn batch_commit_weights(
+            origin: OriginFor<T>,
+            netuids: Vec<Compact<NetUid>>,
+            commit_hashes: Vec<H256>,
+        ) -> DispatchResult {
+            Self::do_batch_commit_weights(origin, netuids, commit_hashes)
+        }
+
+        /// Reveals committed weights in their reveal epoch.
+        #[pallet::call_index(97)]
+        #[pallet::weight(free(&netuid))]
+        pub fn reveal_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            uids: Vec<u16>,
+            values: Vec<u16>,
+            salt: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            Self::do_reveal_weights(origin, netuid, 0, uids, values, salt, version_key)
+        }
+
+        /// Reveals a mechanism's committed weights in their reveal epoch.
+        #[pallet::call_index(116)]
+        #[pallet::weight(free(&netuid))]
+        pub fn reveal_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            uids: Vec<u16>,
+            values: Vec<u16>,
+            salt: Vec<u16>,
+            version_key: u64,
+        ) -> DispatchResult {
+            Self::do_reveal_weights(origin, netuid, mecid, uids, values, salt, version_key)
+        }
+
+        /// Reveals several commits of one subnet, oldest first; all or nothing.
+        #[pallet::call_index(98)]
+        #[pallet::weight(free(&netuid))]
+        pub fn batch_reveal_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            uids_list: Vec<Vec<u16>>,
+            values_list: Vec<Vec<u16>>,
+            salts_list: Vec<Vec<u16>>,
+            version_keys: Vec<u64>,
+        ) -> DispatchResult {
+            Self::do_batch_reveal_weights(
+                origin, netuid, uids_list, values_list, salts_list, version_keys,
+            )
+        }
+
+        /// Buys alpha for TAO (1:1 on the root network) and stakes it to a hotkey.
+        #[pallet::call_index(2)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn add_stake(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            amount_staked: u64,
+        ) -> DispatchResult {
+            Self::do_add_stake(origin, hotkey, netuid, amount_staked)
+        }
+
+        /// Takes alpha from a hotkey and sells it for TAO (1:1 on the root network).
+        #[pallet::call_index(3)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn remove_stake(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            amount_unstaked: u64,
+        ) -> DispatchResult {
+            Self::do_remove_stake(origin, hotkey, netuid, amount_unstaked)
+        }
+
+        /// Publishes where the caller listens.
+        #[pallet::call_index(4)]
+        #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
+        #[allow(clippy::too_many_arguments)] // the public signature
+        pub fn serve_axon(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+            protocol: u8,
+            placeholder1: u8,
+            placeholder2: u8,
+        ) -> DispatchResult {
+            Self::do_serve_axon(
+                origin,
+                netuid,
+                AxonInfo {
+                    block: 0,
+                    version,
+                    ip,
+                    port,
+                    ip_type,
+                    protocol,
+                    placeholder1,
+                    placeholder2,
+                },
+            )
+        }
+
+        /// Publishes where the caller serves metrics.
+        #[pallet::call_index(5)]
+        #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
+        pub fn serve_prometheus(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+        ) -> DispatchResult {
+            Self::do_serve_prometheus(
+                origin,
+                netuid,
+                PrometheusInfo {
+                    block: 0,
+                    version,
+                    ip,
+                    port,
+                    ip_type,
+                },
+            )
+        }
+
+        /// Registers a hotkey for the current burn.
+        #[pallet::call_index(7)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn burned_register(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            hotkey: AccountId,
+        ) -> DispatchResult {
+            Self::do_burned_register(origin, netuid, hotkey, None)
+        }
+
+        /// Registers a hotkey if the burn is at most `limit_price` rao.
+        #[pallet::call_index(134)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn register_limit(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            hotkey: AccountId,
+            limit_price: u64,
+        ) -> DispatchResult {
+            Self::do_burned_register(origin, netuid, hotkey, Some(limit_price))
+        }
+
+        /// Registers a hotkey on the root network.
+        #[pallet::call_index(62)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn root_register(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
+            Self::do_root_register(origin, hotkey)
+        }
+
+        /// Creates a subnet for the lock cost; `hotkey` becomes its owner hotkey and uid 0.
+        #[pallet::call_index(59)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn register_network(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
+            Self::do_register_network(origin, hotkey)
+        }
+
+        /// Associates a hotkey that nobody owns with the caller; a no-op where it is owned.
+        #[pallet::call_index(91)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn try_associate_hotkey(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::associate(&coldkey, &hotkey);
+            Ok(())
+        }
+
+        /// Starts a subnet's emission; its owner calls it once.
+        #[pallet::call_index(92)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn start_call(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
+            Self::do_start_call(origin, netuid)
+        }
+
+        /// Sets a subnet's tempo; its owner calls it.
+        #[pallet::call_index(139)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn set_tempo(origin: OriginFor<T>, netuid: NetUid, tempo: u16) -> DispatchResult {
+            Self::do_set_tempo(origin, netuid, tempo)
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One epoch of one subnet: gathers Yuma's input from storage, stores its result, and hands the emission to the payout (chain.md 6).
+//!
+//! The arithmetic is `starling_incentive::yuma`; this file only knows where its numbers live.
+
+use super::*;
+use starling_incentive::yuma::{self, EpochInput, EpochOutput, LiquidAlpha, Mode};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn run_epoch(netuid: NetUid, now: u64) {
+        if netuid == ROOT || SubnetworkN::<T>::get(netuid) == 0 {
+            return;
+        }
+        let input = Self::epoch_input(netuid, now);
+        match yuma::epoch(&input) {
+            Ok(output) => {
+                Self::store_epoch(netuid, &output);
+                Self::pay_epoch(netuid, &output);
+            }
+            // Storage that contradicts itself: the epoch is skipped, its emission stays pending for the next one.
+            Err(_) => Self::deposit_event(Event::EpochSkipped { netuid, block: now }),
+        }
+    }
+
+    /// Blocks after which a neuron that has not set weights is inactive.
+    pub fn activity_cutoff(netuid: NetUid) -> u64 {
+        let factor = u64::from(ActivityCutoffFactorMilli::<T>::get(netuid));
+        (factor.saturating_mul(u64::from(Tempo::<T>::get(netuid))) / 1_000).max(1)
+    }
+
+    fn epoch_input(netuid: NetUid, now: u64) -> EpochInput {
+        let uids = 0..SubnetworkN::<T>::get(netuid);
+        let n = uids.len();
+        let hotkeys: Vec<AccountId> = uids.clone().map(|uid| Keys::<T>::get(netuid, uid)).collect();
+        let current = Self::current_epoch(netuid, now);
+        let earliest_commit = CommitRevealWeightsEnabled::<T>::get(netuid).then(|| {
+            let earliest = |hotkey: &AccountId| {
+                let commits = WeightCommits::<T>::get(netuid, hotkey).unwrap_or_default();
+                commits
+                    .iter()
+                    .filter(|(_, epoch, _, _)| !Self::commit_expired(netuid, *epoch, current))
+                    .map(|(_, _, block, _)| *block)
+                    .min()
+                    .unwrap_or(u64::MAX)
+            };
+            hotkeys.iter().map(earliest).collect()
+        });
+        let mode = if Yuma3On::<T>::get(netuid) {
+            let liquid = LiquidAlphaOn::<T>::get(netuid).then(|| {
+                let (low, high) = AlphaValues::<T>::get(netuid);
+                LiquidAlpha { low, high, steepness: AlphaSigmoidSteepness::<T>::get(netuid) }
+            });
+            Mode::Yuma3 { liquid }
+        } else {
+            Mode::Yuma2
+        };
+        EpochInput {
+            block: now,
+            tempo: u64::from(Tempo::<T>::get(netuid)),
+            last_update: sized(LastUpdate::<T>::get(netuid), n),
+            block_at_registration: uids.clone().map(|uid| BlockAtRegistration::<T>::get(netuid, uid)).collect(),
+            activity_cutoff: Self::activity_cutoff(netuid),
+            kappa: Kappa::<T>::get(netuid),
+            permits: sized(ValidatorPermit::<T>::get(netuid), n),
+            owner_uid: Uids::<T>::get(netuid, SubnetOwnerHotkey::<T>::get(netuid)),
+            stake: hotkeys.iter().map(|h| Self::total_stake_weight(h, netuid)).collect(),
+            stake_threshold: StakeThreshold::<T>::get(),
+            max_validators: MaxAllowedValidators::<T>::get(netuid),
+            weights: uids.clone().map(|uid| Weights::<T>::get(netuid, uid)).collect(),
+            bonds: uids.map(|uid| Bonds::<T>::get(netuid, uid)).collect(),
+            last_mechanism_step: LastMechansimStepBlock::<T>::get(netuid),
+            bonds_penalty: BondsPenalty::<T>::get(netuid),
+            bonds_moving_average: BondsMovingAverage::<T>::get(netuid),
+            earliest_commit,
+            mode,
+            emission: Self::pending_emission(netuid),
+        }
+    }
+
+    /// Everything that the epoch pays, alpha rao.
+    pub fn pending_emission(netuid: NetUid) -> u64 {
+        PendingServerEmission::<T>::get(netuid)
+            .saturating_add(PendingValidatorEmission::<T>::get(netuid))
+            .saturating_add(PendingRootAlphaDivs::<T>::get(netuid))
+    }
+
+    fn store_epoch(netuid: NetUid, output: &EpochOutput) {
+        Active::<T>::insert(netuid, &output.active);
+        Consensus::<T>::insert(netuid, &output.consensus);
+        Dividends::<T>::insert(netuid, &output.dividends);
+        Emission::<T>::insert(netuid, &output.combined_emission);
+        ValidatorTrust::<T>::insert(netuid, &output.validator_trust);
+        ValidatorPermit::<T>::insert(netuid, &output.permits);
+        StakeWeight::<T>::insert(netuid, &output.stake_weight);
+        Incentive::<T>::insert(netuid, &output.incentive);
+        for (uid, (row, permit)) in (0u16..).zip(output.bonds.iter().zip(&output.permits)) {
+            if *permit {
+                Bonds::<T>::insert(netuid, uid, row);
+            } else {
+                Bonds::<T>::remove(netuid, uid);
+            }
+        }
+    }
+}
+
+/// Stored lists may be shorter than the number of neurons until the first epoch.
+fn sized<V: Clone + Default>(mut list: Vec<V>, n: usize) -> Vec<V> {
+    list.resize(n, V::default());
+    list
+}

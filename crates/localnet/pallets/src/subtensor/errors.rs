@@ -1,0 +1,194 @@
+//! Errors of `SubtensorModule`: public names. Indices 0..=95 are those that chain.md 1.4 calls stable; the others follow SDK 11.3.0.
+
+use frame_support::pallet_macros::pallet_section;
+
+/// The error enum, pasted into the pallet.
+#[pallet_section]
+mod errors {
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The root network does not exist.
+        #[codec(index = 0)]
+        RootNetworkDoesNotExist,
+        /// `ip_type` is neither 4 nor 6.
+        #[codec(index = 1)]
+        InvalidIpType,
+        /// The address is one that nobody can be reached at.
+        #[codec(index = 2)]
+        InvalidIpAddress,
+        /// The port is 0.
+        #[codec(index = 3)]
+        InvalidPort,
+        /// The hotkey has no uid on this subnet.
+        #[codec(index = 4)]
+        HotKeyNotRegisteredInSubNet,
+        /// Nobody owns this hotkey.
+        #[codec(index = 5)]
+        HotKeyAccountNotExists,
+        /// The hotkey has a uid on no subnet.
+        #[codec(index = 6)]
+        HotKeyNotRegisteredInNetwork,
+        /// The hotkey belongs to another coldkey.
+        #[codec(index = 7)]
+        NonAssociatedColdKey,
+        /// The hotkey holds less alpha than the call takes.
+        #[codec(index = 9)]
+        NotEnoughStakeToWithdraw,
+        /// The hotkey's stake weight is below `StakeThreshold`.
+        #[codec(index = 10)]
+        NotEnoughStakeToSetWeights,
+        /// The coldkey's free balance does not cover the amount.
+        #[codec(index = 12)]
+        NotEnoughBalanceToStake,
+        /// The hotkey has no validator permit and the weights are not one self-weight.
+        #[codec(index = 15)]
+        NeuronNoValidatorPermit,
+        /// `dests` and `weights` differ in length.
+        #[codec(index = 16)]
+        WeightVecNotEqualSize,
+        /// A uid occurs twice.
+        #[codec(index = 17)]
+        DuplicateUids,
+        /// A uid does not exist on this subnet.
+        #[codec(index = 18)]
+        UidVecContainInvalidOne,
+        /// Fewer weights than `MinAllowedWeights`.
+        #[codec(index = 19)]
+        WeightVecLengthIsLow,
+        /// The block's quota of registrations is used up.
+        #[codec(index = 20)]
+        TooManyRegistrationsThisBlock,
+        /// The hotkey already has a uid on this subnet.
+        #[codec(index = 21)]
+        HotKeyAlreadyRegisteredInSubNet,
+        /// A weight is above `MaxWeightsLimit`.
+        #[codec(index = 27)]
+        MaxWeightExceeded,
+        /// Fewer than `WeightsSetRateLimit` blocks have passed since the last weights.
+        #[codec(index = 29)]
+        SettingWeightsTooFast,
+        /// `version_key` is below `WeightsVersionKey`.
+        #[codec(index = 30)]
+        IncorrectWeightVersionKey,
+        /// Fewer than `ServingRateLimit` blocks have passed since the last serving.
+        #[codec(index = 31)]
+        ServingRateLimitExceeded,
+        /// More uids than neurons.
+        #[codec(index = 32)]
+        UidsLengthExceedUidsInSubNet,
+        /// Too soon after the last network registration.
+        #[codec(index = 33)]
+        NetworkTxRateLimitExceeded,
+        /// Registration is switched off on this subnet.
+        #[codec(index = 37)]
+        SubNetRegistrationDisabled,
+        /// The interval's quota of registrations is used up.
+        #[codec(index = 38)]
+        TooManyRegistrationsThisInterval,
+        /// The signer is not this subnet's owner.
+        #[codec(index = 41)]
+        NotSubnetOwner,
+        /// The root network has its own registration call.
+        #[codec(index = 42)]
+        RegistrationNotPermittedOnRootSubnet,
+        /// The root network is full of hotkeys with more stake.
+        #[codec(index = 43)]
+        StakeTooLowForRoot,
+        /// Weights on the root network are not accepted.
+        #[codec(index = 47)]
+        CanNotSetRootNetworkWeights,
+        /// The subnet is full and no neuron may be pruned.
+        #[codec(index = 48)]
+        NoNeuronIdAvailable,
+        /// Nothing to reveal.
+        #[codec(index = 51)]
+        NoWeightsCommitFound,
+        /// The reveal hashes to none of the commits.
+        #[codec(index = 52)]
+        InvalidRevealCommitHashNotMatch,
+        /// The subnet wants commit and reveal, not `set_weights`.
+        #[codec(index = 53)]
+        CommitRevealEnabled,
+        /// The subnet wants `set_weights`, not commit and reveal.
+        #[codec(index = 54)]
+        CommitRevealDisabled,
+        /// Alpha values need liquid alpha switched on.
+        #[codec(index = 55)]
+        LiquidAlphaDisabled,
+        /// `alpha_high` is below the least allowed.
+        #[codec(index = 56)]
+        AlphaHighTooLow,
+        /// `alpha_low` is out of range or not below `alpha_high`.
+        #[codec(index = 57)]
+        AlphaLowOutOfRange,
+        /// Changed again too soon.
+        #[codec(index = 64)]
+        TxRateLimitExceeded,
+        /// The subnet has no such mechanism.
+        #[codec(index = 74)]
+        MechanismDoesNotExist,
+        /// No subnet of this number.
+        #[codec(index = 76)]
+        SubnetNotExists,
+        /// Ten commits wait for their reveal.
+        #[codec(index = 77)]
+        TooManyUnrevealedCommits,
+        /// The commit's reveal epoch has passed.
+        #[codec(index = 78)]
+        ExpiredWeightCommit,
+        /// The commit's reveal epoch has not come.
+        #[codec(index = 79)]
+        RevealTooEarly,
+        /// The lists differ in length.
+        #[codec(index = 80)]
+        InputLengthsUnequal,
+        /// Fewer than `WeightsSetRateLimit` blocks have passed since the last commit.
+        #[codec(index = 81)]
+        CommittingWeightsTooFast,
+        /// Below the smallest stake.
+        #[codec(index = 82)]
+        AmountTooLow,
+        /// The pool cannot serve this amount.
+        #[codec(index = 83)]
+        InsufficientLiquidity,
+        /// `start_call` was already made.
+        #[codec(index = 88)]
+        FirstEmissionBlockNumberAlreadySet,
+        /// `StartCallDelay` has not passed.
+        #[codec(index = 89)]
+        NeedWaitingMoreBlocksToStarCall,
+        /// The subnet's token is not enabled: `start_call` first.
+        #[codec(index = 94)]
+        SubtokenDisabled,
+        /// An arithmetic result does not fit.
+        #[codec(index = 105)]
+        Overflow,
+        /// Owners may not change hyperparameters just before an epoch.
+        #[codec(index = 108)]
+        AdminActionProhibitedDuringWeightsWindow,
+        /// Reveal period above 100 epochs.
+        #[codec(index = 113)]
+        RevealPeriodTooLarge,
+        /// Reveal period of 0 epochs.
+        #[codec(index = 114)]
+        RevealPeriodTooSmall,
+        /// Value out of range.
+        #[codec(index = 115)]
+        InvalidValue,
+        /// No room for another subnet. (The public chain prunes one; this chain does not.)
+        #[codec(index = 116)]
+        SubnetLimitReached,
+        /// The coldkey cannot pay the lock cost.
+        #[codec(index = 117)]
+        CannotAffordLockCost,
+        /// The burn is above the caller's limit.
+        #[codec(index = 136)]
+        RegistrationPriceLimitExceeded,
+        /// Tempo outside `MinTempo..=MaxTempo`.
+        #[codec(index = 144)]
+        TempoOutOfBounds,
+        /// Activity cutoff factor out of bounds.
+        #[codec(index = 145)]
+        ActivityCutoffFactorMilliOutOfBounds,
+    }
+}

@@ -1,0 +1,19 @@
+//! What happens at the start of every block, in the public order (chain.md 5.2): burn decay, then coinbase with due epochs.
+
+use frame_support::pallet_macros::pallet_section;
+
+/// The hooks, pasted into the pallet.
+#[pallet_section]
+mod hooks {
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            let now = Self::now();
+            Self::begin_registrations(now);
+            Self::decay_burns();
+            Self::coinbase(now);
+            // Inherent work of the chain itself; it is not charged to anybody.
+            Weight::zero()
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `SubtensorModule` (pallet index 7): subnets, neurons, stake, weights, commit and reveal, emission and Yuma consensus, with the public
+//! chain's names and rules (`chain.md` sections 1, 3, 4, 5.1, 6, 9).
+//!
+//! Invariant: TAO is in balances (a subnet's TAO in the subnet's own account, equal to `SubnetTAO`), and per subnet
+//! `SubnetAlphaOut` = Σ `TotalHotkeyAlpha` + pending emission: what is not paid out is removed, never lost track of.
+//!
+//! The pallet macro sees storage, calls, errors, events, genesis and hooks from their own files; rules are `impl Pallet` blocks in the
+//! sibling files.
+//!
+//! **What differs from the public chain** (everything else in the sections above is meant to be the same):
+//! - The pool is a plain constant product over `SubnetTAO` and `SubnetAlphaIn` without fee; the public one has a fee and weights.
+//! - TAO emission is shared over started subnets by spot price; alpha emission is a constant 1 alpha a block (no halving).
+//! - Root dividends are paid at once as alpha to the root stakers (the public chain lets them claim); no child hotkeys, no
+//!   collateral, no locks, no leases, no swaps of keys, no dissolving of subnets (a full chain refuses: `SubnetLimitReached`).
+//! - The owner's part of the incentive is always recycled (public: burned or recycled by `RecycleOrBurn`).
+//! - One mechanism per subnet. Timelocked commits come with the beacon (next issue).
+//! - Stake shares are the `Alpha` and `TotalHotkeyShares` maps of spec 381, not the later `AlphaV2`.
+
+use crate::types::{
+    ROOT,
+    AccountId, AxonInfo, FixedI128, FixedU128, MechId, NetUid, NetUidStorageIndex, PrometheusInfo,
+};
+use frame_support::pallet_macros::import_section;
+use frame_support::pallet_prelude::*;
+use frame_system::pallet_prelude::*;
+use sp_core::H256;
+use std::collections::VecDeque;
+
+pub use pallet::*;
+
+mod burn;
+mod calls;
+mod coinbase;
+mod commit_reveal;
+mod config;
+mod epoch;
+mod errors;
+mod events;
+mod genesis;
+mod genesis_build;
+mod hooks;
+pub mod hyperparameters;
+pub mod params;
+mod payout;
+mod pool;
+mod registration;
+mod serving;
+mod share_pool;
+mod staking;
+mod storage;
+mod subnets;
+mod weights;
+
+pub use burn::{decay_factor, decayed, increased};
+pub use commit_reveal::commit_hash;
+pub use serving::{BadEndpoint, check_endpoint};
+pub use weights::max_upscale;
+
+#[import_section(config::config)]
+#[import_section(storage::storage)]
+#[import_section(calls::calls)]
+#[import_section(errors::errors)]
+#[import_section(events::events)]
+#[import_section(genesis::genesis)]
+#[import_section(hooks::hooks)]
+#[frame_support::pallet]
+#[allow(missing_docs)]
+pub mod pallet {
+    use super::*;
+    use frame_support::traits::{ConstBool, ConstI16, ConstU8, ConstU16, ConstU32, ConstU64};
+    use parity_scale_codec::Compact;
+
+    /// The pallet.
+    #[pallet::pallet]
+    #[pallet::without_storage_info]
+    pub struct Pallet<T>(_);
+}
+
+impl<T: Config> Pallet<T> {
+    /// The current block number.
+    pub fn now() -> u64 {
+        use sp_runtime::SaturatedConversion;
+        frame_system::Pallet::<T>::block_number().saturated_into()
+    }
+}
