@@ -14,7 +14,6 @@ use crate::{
     queries::WeightCommit,
     submit::{Call, Event},
     value::{ShapeError, Value},
-    weights::max_upscale,
 };
 
 const SUBTENSOR: &str = "SubtensorModule";
@@ -262,7 +261,7 @@ impl Client {
             Ok(fields.at(0)?.number::<u16>()? == netuid && fields.at(1)?.number::<u16>()? == uid)
         })?;
         let mut stored = self.weights(netuid, uid, at).await?;
-        let mut wanted: Vec<_> = uids.iter().copied().zip(max_upscale(values)).collect();
+        let mut wanted: Vec<_> = uids.iter().copied().zip(starling_incentive::upscale::upscale(values)).collect();
         stored.sort_unstable();
         wanted.sort_unstable();
         confirm(sent, call, stored == wanted, || format!("uid {uid}'s weights read {stored:?} instead of {wanted:?}"))

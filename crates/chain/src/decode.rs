@@ -1,217 +1,178 @@
 //! Reads SCALE bytes into a [`Value`] by the types of live metadata.
 //!
-//! Invariant: the bytes come from the network, so depth and lengths are limited before anything is allocated. Composites of
-//! one field become that field; a variant's single named field keeps its name, because events are read by it.
+//! Invariant: bytes and types come from the network, so depth, lengths and the number of values are limited before anything is
+//! allocated. (Own code rather than scale-decode's visitor, which after an error skips the rest of the value by unlimited recursion, and
+//! counts through as many empty items as four bytes can claim.) Composites of one field become that field; a variant's single named
+//! field keeps its name, because events are read by it.
 
-use subxt::ext::scale_decode::visitor::{DecodeError, TypeIdFor, Visitor, types};
+use parity_scale_codec::{Compact, Decode};
+use scale_info::{Field, PortableRegistry, TypeDef, TypeDefPrimitive, form::PortableForm};
 
 use crate::value::{ShapeError, Value};
 
 /// Deepest nesting read; subtensor's deepest type (a call in a call in an event) has under 20.
 const MAX_DEPTH: usize = 64;
-/// Most items read in one list.
-const MAX_ITEMS: usize = 1 << 20;
+/// Most values read at once; a metagraph of 4096 neurons has under 100,000.
+const MAX_VALUES: usize = 4 << 20;
+/// Most items of no size in one list.
+const MAX_EMPTY_ITEMS: usize = 64;
 
-type Registry = scale_info::PortableRegistry;
-
-impl From<DecodeError> for ShapeError {
-    fn from(error: DecodeError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// The visitor behind [`Value::decode`].
-#[derive(Clone, Copy)]
-pub(crate) struct Reader<'r> {
-    types: &'r Registry,
-    depth: usize,
-}
-
-impl<'r> Reader<'r> {
-    pub(crate) fn new(types: &'r Registry) -> Self {
-        Self { types, depth: 0 }
-    }
-
-    fn deeper(self) -> Result<Self, ShapeError> {
-        if self.depth >= MAX_DEPTH {
-            return Err(ShapeError(format!("nested deeper than {MAX_DEPTH}")));
-        }
-        Ok(Self { depth: self.depth + 1, ..self })
-    }
-
-    /// Whether the items of sequence or array `ty` are plain `u8`s, or compact ones (which are still bytes to us).
-    fn byte_items(&self, ty: u32) -> Option<Items> {
-        use scale_info::{TypeDef, TypeDefPrimitive::U8};
-        let item = match &self.types.resolve(ty)?.type_def {
-            TypeDef::Sequence(sequence) => sequence.type_param.id,
-            TypeDef::Array(array) => array.type_param.id,
-            _ => return None,
-        };
-        match &self.types.resolve(item)?.type_def {
-            TypeDef::Primitive(U8) => Some(Items::Bytes),
-            TypeDef::Compact(compact) => match self.types.resolve(compact.type_param.id)?.type_def {
-                TypeDef::Primitive(U8) => Some(Items::CompactBytes),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
-enum Items {
-    Bytes,
-    CompactBytes,
-}
-
-/// Reads a list's items by `next`, which tells how much input is left after each.
-fn items<'s>(
-    count: usize,
-    mut next: impl FnMut() -> Option<(Result<Value, ShapeError>, &'s [u8])>,
-    mut left: usize,
-) -> Result<Vec<Value>, ShapeError> {
-    if count > MAX_ITEMS {
-        return Err(ShapeError(format!("a list of {count} items, at most {MAX_ITEMS} are read")));
-    }
-    let mut values = Vec::with_capacity(count.min(left));
-    while let Some((value, rest)) = next() {
-        values.push(value?);
-        // Items of no size would let a few bytes claim a million of them.
-        if rest.len() == left && values.len() > 64 {
-            return Err(ShapeError("a long list of empty items".into()));
-        }
-        left = rest.len();
-    }
-    Ok(values)
-}
-
-fn narrow(values: Vec<Value>) -> Result<Value, ShapeError> {
-    values.iter().map(Value::number).collect::<Result<Vec<u8>, _>>().map(Value::Bytes)
-}
-
-/// The methods of a visitor that take one scalar.
-macro_rules! scalars {
-    ($($method:ident($value:ident: $ty:ty) => $read:expr;)*) => {$(
-        fn $method<'s, 't>(self, $value: $ty, _: TypeIdFor<Self>) -> Result<Self::Value<'s, 't>, ShapeError> {
-            Ok($read)
-        }
-    )*};
-}
-
-impl<'r> Visitor for Reader<'r> {
-    type Value<'scale, 'resolver> = Value;
-    type Error = ShapeError;
-    type TypeResolver = Registry;
-
-    scalars! {
-        visit_bool(value: bool) => Value::Bool(value);
-        visit_char(value: char) => Value::Text(value.into());
-        visit_u8(value: u8) => Value::Uint(value.into());
-        visit_u16(value: u16) => Value::Uint(value.into());
-        visit_u32(value: u32) => Value::Uint(value.into());
-        visit_u64(value: u64) => Value::Uint(value.into());
-        visit_u128(value: u128) => Value::Uint(value);
-        visit_i8(value: i8) => Value::Int(value.into());
-        visit_i16(value: i16) => Value::Int(value.into());
-        visit_i32(value: i32) => Value::Int(value.into());
-        visit_i64(value: i64) => Value::Int(value.into());
-        visit_i128(value: i128) => Value::Int(value);
-    }
-
-    fn visit_u256<'t>(self, value: &[u8; 32], _: TypeIdFor<Self>) -> Result<Self::Value<'_, 't>, ShapeError> {
-        Ok(Value::Bytes(value.to_vec()))
-    }
-    fn visit_i256<'t>(self, value: &[u8; 32], _: TypeIdFor<Self>) -> Result<Self::Value<'_, 't>, ShapeError> {
-        Ok(Value::Bytes(value.to_vec()))
-    }
-    fn visit_str<'s, 't>(
-        self,
-        value: &mut types::Str<'s>,
-        _: TypeIdFor<Self>,
-    ) -> Result<Self::Value<'s, 't>, ShapeError> {
-        Ok(Value::Text(value.as_str()?.to_owned()))
-    }
-    fn visit_bitsequence<'s, 't>(
-        self,
-        value: &mut types::BitSequence<'s>,
-        _: TypeIdFor<Self>,
-    ) -> Result<Self::Value<'s, 't>, ShapeError> {
-        let bits: Vec<bool> = value.decode()?.collect::<Result<_, _>>().map_err(|e| ShapeError(e.to_string()))?;
-        Ok(Value::List(bits.into_iter().map(Value::Bool).collect()))
-    }
-    fn visit_sequence<'s, 't>(
-        self,
-        value: &mut types::Sequence<'s, 't, Registry>,
-        ty: TypeIdFor<Self>,
-    ) -> Result<Self::Value<'s, 't>, ShapeError> {
-        let (reader, count, input) = (self.deeper()?, value.remaining(), value.bytes_from_undecoded());
-        let kind = self.byte_items(ty);
-        if matches!(kind, Some(Items::Bytes)) {
-            let bytes = input.get(..count).ok_or_else(|| ShapeError("ends within a list of bytes".into()))?.to_vec();
-            value.skip_decoding()?;
-            return Ok(Value::Bytes(bytes));
-        }
-        let next = || value.decode_item(reader).map(|item| (item, value.bytes_from_undecoded()));
-        let list = items(count, next, input.len())?;
-        if kind.is_some() { narrow(list) } else { Ok(Value::List(list)) }
-    }
-    fn visit_array<'s, 't>(
-        self,
-        value: &mut types::Array<'s, 't, Registry>,
-        ty: TypeIdFor<Self>,
-    ) -> Result<Self::Value<'s, 't>, ShapeError> {
-        let (reader, count, input) = (self.deeper()?, value.remaining(), value.bytes_from_undecoded());
-        let kind = self.byte_items(ty);
-        if matches!(kind, Some(Items::Bytes)) {
-            let bytes = input.get(..count).ok_or_else(|| ShapeError("ends within an array".into()))?.to_vec();
-            value.skip_decoding()?;
-            return Ok(Value::Bytes(bytes));
-        }
-        let next = || value.decode_item(reader).map(|item| (item, value.bytes_from_undecoded()));
-        let list = items(count, next, input.len())?;
-        if kind.is_some() { narrow(list) } else { Ok(Value::List(list)) }
-    }
-    fn visit_tuple<'s, 't>(
-        self,
-        value: &mut types::Tuple<'s, 't, Registry>,
-        _: TypeIdFor<Self>,
-    ) -> Result<Self::Value<'s, 't>, ShapeError> {
-        let reader = self.deeper()?;
-        let mut list = Vec::with_capacity(value.remaining());
-        while let Some(item) = value.decode_item(reader) {
-            list.push(item?);
-        }
-        Ok(collapse(list.into_iter().map(|value| (None, value)).collect(), true))
-    }
-    fn visit_composite<'s, 't>(
-        self,
-        value: &mut types::Composite<'s, 't, Registry>,
-        _: TypeIdFor<Self>,
-    ) -> Result<Self::Value<'s, 't>, ShapeError> {
-        Ok(collapse(fields(value, self.deeper()?)?, true))
-    }
-    fn visit_variant<'s, 't>(
-        self,
-        value: &mut types::Variant<'s, 't, Registry>,
-        _: TypeIdFor<Self>,
-    ) -> Result<Self::Value<'s, 't>, ShapeError> {
-        let name = value.name().to_owned();
-        let fields = collapse(fields(value.fields(), self.deeper()?)?, false);
-        Ok(Value::Variant(name, Box::new(fields)))
-    }
+/// A cursor over the bytes of one value.
+pub(crate) struct Reader<'r, 'b> {
+    types: &'r PortableRegistry,
+    rest: &'b [u8],
+    values: usize,
 }
 
 type Fields = Vec<(Option<String>, Value)>;
 
-fn fields(value: &mut types::Composite<'_, '_, Registry>, reader: Reader<'_>) -> Result<Fields, ShapeError> {
-    let mut fields = Vec::with_capacity(value.remaining());
-    loop {
-        let name = value.peek_name().map(str::to_owned);
-        let Some(item) = value.decode_item(reader) else { return Ok(fields) };
-        let item = item.map_err(|error| match &name {
-            Some(name) => ShapeError(format!("{name}: {error}")),
-            None => error,
-        })?;
-        fields.push((name, item));
+fn fail<T>(reason: impl Into<String>) -> Result<T, ShapeError> {
+    Err(ShapeError(reason.into()))
+}
+
+impl<'r, 'b> Reader<'r, 'b> {
+    pub(crate) fn new(types: &'r PortableRegistry, bytes: &'b [u8]) -> Self {
+        Self { types, rest: bytes, values: 0 }
+    }
+
+    /// What was not read.
+    pub(crate) fn rest(&self) -> &'b [u8] {
+        self.rest
+    }
+
+    /// One value of type `ty`; `compact` if it stands inside a `Compact`.
+    pub(crate) fn read(&mut self, ty: u32, compact: bool, depth: usize) -> Result<Value, ShapeError> {
+        self.values += 1;
+        if depth > MAX_DEPTH || self.values > MAX_VALUES {
+            return fail(format!("nested deeper than {MAX_DEPTH}, or more than {MAX_VALUES} values"));
+        }
+        let Some(found) = self.types.resolve(ty) else { return fail(format!("metadata lacks type {ty}")) };
+        match &found.type_def {
+            TypeDef::Primitive(primitive) if compact => self.compact(primitive),
+            TypeDef::Primitive(primitive) => self.primitive(primitive),
+            TypeDef::Compact(inner) => self.read(inner.type_param.id, true, depth + 1),
+            TypeDef::Composite(def) => {
+                let fields = self.fields(&def.fields, compact, depth)?;
+                Ok(collapse(fields, true))
+            }
+            TypeDef::Tuple(def) => {
+                let mut fields = Vec::with_capacity(def.fields.len());
+                for field in &def.fields {
+                    fields.push((None, self.read(field.id, compact && def.fields.len() == 1, depth + 1)?));
+                }
+                Ok(collapse(fields, true))
+            }
+            TypeDef::Variant(def) => {
+                let [index] = self.array()?;
+                let Some(variant) = def.variants.iter().find(|variant| variant.index == index) else {
+                    return fail(format!("no variant {index} in {}", found.path));
+                };
+                let fields = self.fields(&variant.fields, false, depth)?;
+                Ok(Value::Variant(variant.name.clone(), Box::new(collapse(fields, false))))
+            }
+            TypeDef::Sequence(def) => {
+                let count = self.scale::<Compact<u32>>()?.0 as usize;
+                self.list(def.type_param.id, count, depth)
+            }
+            TypeDef::Array(def) => self.list(def.type_param.id, def.len as usize, depth),
+            TypeDef::BitSequence(_) => fail("a bit sequence, which no runtime read here has"),
+        }
+    }
+
+    fn fields(&mut self, fields: &[Field<PortableForm>], compact: bool, depth: usize) -> Result<Fields, ShapeError> {
+        let compact = compact && fields.len() == 1;
+        let read = |field: &Field<PortableForm>| {
+            let value = self.read(field.ty.id, compact, depth + 1);
+            let value = value.map_err(|error| match &field.name {
+                Some(name) => ShapeError(format!("{name}: {error}")),
+                None => error,
+            });
+            Ok((field.name.clone(), value?))
+        };
+        fields.iter().map(read).collect()
+    }
+
+    fn list(&mut self, item: u32, count: usize, depth: usize) -> Result<Value, ShapeError> {
+        let item_type = self.types.resolve(item).map(|ty| &ty.type_def);
+        if let Some(TypeDef::Primitive(TypeDefPrimitive::U8)) = item_type {
+            return Ok(Value::Bytes(self.take(count)?.to_vec()));
+        }
+        if count > self.rest.len().max(MAX_EMPTY_ITEMS) {
+            return fail(format!("a list of {count} items in {} bytes", self.rest.len()));
+        }
+        // `Vec<Compact<u8>>` is how the chain writes names: bytes to everybody but the codec.
+        let bytes = match item_type {
+            Some(TypeDef::Compact(inner)) => {
+                let inner = self.types.resolve(inner.type_param.id).map(|ty| &ty.type_def);
+                matches!(inner, Some(TypeDef::Primitive(TypeDefPrimitive::U8)))
+            }
+            _ => false,
+        };
+        if bytes {
+            let read = |_| self.read(item, false, depth + 1)?.number::<u8>();
+            return (0..count).map(read).collect::<Result<_, _>>().map(Value::Bytes);
+        }
+        (0..count).map(|_| self.read(item, false, depth + 1)).collect::<Result<_, _>>().map(Value::List)
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'b [u8], ShapeError> {
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            return fail(format!("wants {count} bytes where {} are left", self.rest.len()));
+        };
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ShapeError> {
+        let bytes = self.take(N)?;
+        bytes.try_into().map_err(|_| ShapeError("too short".into()))
+    }
+
+    fn scale<T: Decode>(&mut self) -> Result<T, ShapeError> {
+        T::decode(&mut self.rest).map_err(|error| ShapeError(error.to_string()))
+    }
+
+    fn primitive(&mut self, primitive: &TypeDefPrimitive) -> Result<Value, ShapeError> {
+        use TypeDefPrimitive as P;
+        Ok(match primitive {
+            P::Bool => Value::Bool(self.scale()?),
+            P::Char => match char::from_u32(u32::from_le_bytes(self.array()?)) {
+                Some(char) => Value::Text(char.into()),
+                None => return fail("not a character"),
+            },
+            P::Str => {
+                let count = self.scale::<Compact<u32>>()?.0 as usize;
+                match std::str::from_utf8(self.take(count)?) {
+                    Ok(text) => Value::Text(text.to_owned()),
+                    Err(_) => return fail("text that is not UTF-8"),
+                }
+            }
+            P::U8 => Value::from(u8::from_le_bytes(self.array()?)),
+            P::U16 => Value::from(u16::from_le_bytes(self.array()?)),
+            P::U32 => Value::from(u32::from_le_bytes(self.array()?)),
+            P::U64 => Value::from(u64::from_le_bytes(self.array()?)),
+            P::U128 => Value::from(u128::from_le_bytes(self.array()?)),
+            P::I8 => Value::Int(i8::from_le_bytes(self.array()?).into()),
+            P::I16 => Value::Int(i16::from_le_bytes(self.array()?).into()),
+            P::I32 => Value::Int(i32::from_le_bytes(self.array()?).into()),
+            P::I64 => Value::Int(i64::from_le_bytes(self.array()?).into()),
+            P::I128 => Value::Int(i128::from_le_bytes(self.array()?)),
+            P::U256 | P::I256 => Value::Bytes(self.take(32)?.to_vec()),
+        })
+    }
+
+    fn compact(&mut self, primitive: &TypeDefPrimitive) -> Result<Value, ShapeError> {
+        use TypeDefPrimitive as P;
+        let largest = match primitive {
+            P::U8 => u8::MAX.into(),
+            P::U16 => u16::MAX.into(),
+            P::U32 => u32::MAX.into(),
+            P::U64 => u64::MAX.into(),
+            P::U128 => u128::MAX,
+            _ => return fail("a compact of something that is no unsigned number"),
+        };
+        let number = self.scale::<Compact<u128>>()?.0;
+        if number > largest { fail(format!("{number} does not fit its type")) } else { Ok(Value::Uint(number)) }
     }
 }
 

@@ -64,7 +64,7 @@ impl Hyperparameters {
         if let Some(Hyper::Flag(flag)) = self.all.get(name) { Some(*flag) } else { None }
     }
 
-    fn new(all: BTreeMap<String, Hyper>) -> Result<Self, ShapeError> {
+    pub(crate) fn new(all: BTreeMap<String, Hyper>) -> Result<Self, ShapeError> {
         fn number<T: TryFrom<u128>>(all: &BTreeMap<String, Hyper>, name: &str) -> Result<T, ShapeError> {
             match all.get(name) {
                 Some(Hyper::Number(number)) => {
@@ -116,7 +116,7 @@ impl Client {
 }
 
 /// A v3 list of entries, or the record of v2 and v1.
-fn read(found: &Value) -> Result<BTreeMap<String, Hyper>, ShapeError> {
+pub(crate) fn read(found: &Value) -> Result<BTreeMap<String, Hyper>, ShapeError> {
     if let Value::Record(fields) = found {
         return fields.iter().map(|(name, value)| Ok((name.clone(), hyper(value, "")?))).collect();
     }

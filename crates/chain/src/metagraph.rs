@@ -243,3 +243,56 @@ pub(crate) fn read_axon(axon: &Value) -> Result<Option<Axon>, ShapeError> {
 fn hex_bytes<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format!("0x{}", hex::encode(bytes)))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::{hyperparameters, queries, runtime::Runtime};
+
+    /// The shortest answer of zeros that is one: an empty subnet, as each public runtime's own types write it.
+    fn empty_answer(runtime: &Runtime, method: &str, arguments: &[Value]) -> Value {
+        let query = runtime.api("SubnetInfoRuntimeApi", method, arguments).unwrap();
+        // Some(…), or a list of one: both begin with one non-zero byte.
+        let start = if arguments.is_empty() { vec![4, 1] } else { vec![1] };
+        (0..2000)
+            .map(|length| [start.clone(), vec![0; length]].concat())
+            .find_map(|bytes| runtime.read_api(&query, &bytes).ok())
+            .unwrap()
+    }
+
+    #[test]
+    fn every_field_read_is_in_the_types_of_public_runtimes() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/metadata");
+        if !folder.is_dir() {
+            println!("skipped: {} is not there", folder.display());
+            return;
+        }
+        let files = ["devnet-240.v15", "finney-343.v15", "devnet-346.v16", "finney-365.v16", "devnet-381.v16"];
+        for file in files {
+            let bytes = std::fs::read(folder.join(format!("{file}.scale"))).unwrap();
+            let runtime = Runtime::new(&bytes, 1, 1, [0; 32]).unwrap();
+            let netuid = [Value::from(9_u16)];
+            let graph = empty_answer(&runtime, "get_metagraph", &netuid);
+            let block = BlockRef { number: 7, hash: [1; 32] };
+            let read = read_metagraph(graph.optional().unwrap().unwrap(), 9, block, &[]).unwrap();
+            assert_eq!((read.netuid, read.block, read.neurons.len()), (9, 7, 0), "{file}");
+            for method in ["get_subnet_hyperparams", "get_subnet_hyperparams_v2"] {
+                if runtime.has_api("SubnetInfoRuntimeApi", method) {
+                    let answer = empty_answer(&runtime, method, &netuid);
+                    let read = hyperparameters::read(answer.optional().unwrap().unwrap()).unwrap();
+                    assert!(hyperparameters::Hyperparameters::new(read).unwrap().all.len() > 20, "{file} {method}");
+                }
+            }
+            let subnets = empty_answer(&runtime, "get_subnets_info_v2", &[]);
+            assert!(queries::read_subnet(subnets.at(0).unwrap()).unwrap().is_some(), "{file}");
+            // A neuron's axon, as storage holds it.
+            let query = runtime.storage("SubtensorModule", "Axons", &[9_u16.into(), [1; 32].into()]).unwrap();
+            let mut axon = [0; 34];
+            axon[12..16].copy_from_slice(&[7, 113, 0, 203]);
+            axon[28..31].copy_from_slice(&[0x9b, 0x1f, 4]);
+            let axon = read_axon(&runtime.read_storage(&query, Some(&axon)).unwrap().unwrap()).unwrap();
+            assert_eq!(axon.unwrap().address, "203.0.113.7:8091".parse().unwrap(), "{file}");
+        }
+    }
+}

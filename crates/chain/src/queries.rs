@@ -95,23 +95,8 @@ impl Client {
         let newer = runtime.has_api(API, "get_subnets_info_v2");
         let method = if newer { "get_subnets_info_v2" } else { "get_subnets_info" };
         let answer = self.api(API, method, &[], None).await?;
-        let read = |info: &Value| -> Result<Option<Subnet>, ShapeError> {
-            let Some(info) = info.optional()? else { return Ok(None) };
-            let identity = info.get("subnet_identity").or_else(|_| info.get("identity")).ok();
-            let identity = identity.and_then(|identity| identity.optional().ok()).flatten();
-            let name = identity.and_then(|identity| identity.get("subnet_name").ok()?.text().ok());
-            Ok(Some(Subnet {
-                netuid: info.get("netuid")?.number()?,
-                name: name.filter(|name| !name.is_empty()),
-                owner: info.get("owner")?.account()?,
-                neurons: info.get("subnetwork_n")?.number()?,
-                max_neurons: info.get("max_allowed_uids")?.number()?,
-                tempo: info.get("tempo")?.number()?,
-                burn: info.get("burn")?.number()?,
-            }))
-        };
         let mut subnets: Vec<Subnet> = answer
-            .map(read)
+            .map(read_subnet)
             .map_err(ChainError::decode(format!("the answer of {API}_{method}"), runtime.spec))?
             .into_iter()
             .flatten()
@@ -227,6 +212,23 @@ impl Client {
             .map(Option::flatten)
             .map_err(ChainError::decode("Commitments.CommitmentOf", 0))
     }
+}
+
+/// `None` for a number that no subnet has.
+pub(crate) fn read_subnet(info: &Value) -> Result<Option<Subnet>, ShapeError> {
+    let Some(info) = info.optional()? else { return Ok(None) };
+    let identity = info.get("subnet_identity").or_else(|_| info.get("identity")).ok();
+    let identity = identity.and_then(|identity| identity.optional().ok()).flatten();
+    let name = identity.and_then(|identity| identity.get("subnet_name").ok()?.text().ok());
+    Ok(Some(Subnet {
+        netuid: info.get("netuid")?.number()?,
+        name: name.filter(|name| !name.is_empty()),
+        owner: info.get("owner")?.account()?,
+        neurons: info.get("subnetwork_n")?.number()?,
+        max_neurons: info.get("max_allowed_uids")?.number()?,
+        tempo: info.get("tempo")?.number()?,
+        burn: info.get("burn")?.number()?,
+    }))
 }
 
 fn read_commitment(registration: &Value) -> Result<Option<Commitment>, ShapeError> {

@@ -5,7 +5,7 @@
 
 use scale_info::PortableRegistry;
 use starling_protocol::keys::Account;
-use subxt::ext::{scale_decode::visitor::decode_with_visitor, scale_value};
+use subxt::ext::scale_value;
 
 use crate::decode::Reader;
 
@@ -43,10 +43,10 @@ impl Value {
     /// # Errors
     /// [`ShapeError`] for truncated, left-over, over-long or over-deep data.
     pub fn decode(bytes: &[u8], ty: u32, types: &PortableRegistry) -> Result<Self, ShapeError> {
-        let mut rest = bytes;
-        let value = decode_with_visitor(&mut rest, ty, types, Reader::new(types))?;
-        if !rest.is_empty() {
-            return Err(ShapeError(format!("{} of {} bytes are left over", rest.len(), bytes.len())));
+        let mut reader = Reader::new(types, bytes);
+        let value = reader.read(ty, false, 0)?;
+        if !reader.rest().is_empty() {
+            return Err(ShapeError(format!("{} of {} bytes are left over", reader.rest().len(), bytes.len())));
         }
         Ok(value)
     }
@@ -300,5 +300,149 @@ impl From<[u8; 32]> for Value {
 impl From<&[u16]> for Value {
     fn from(numbers: &[u16]) -> Self {
         Self::List(numbers.iter().map(|number| Self::from(*number)).collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+mod tests {
+    use parity_scale_codec::{Compact, Encode};
+    use scale_info::{MetaType, Registry, TypeInfo};
+
+    use super::*;
+
+    #[derive(Encode, TypeInfo)]
+    struct NetUid(u16);
+    #[derive(Encode, TypeInfo)]
+    struct Wrapped {
+        inner: NetUid,
+    }
+    #[derive(Encode, TypeInfo)]
+    struct Bits {
+        bits: i128,
+    }
+    /// As an old runtime might have it.
+    #[derive(Encode, TypeInfo)]
+    struct Old {
+        netuid: u16,
+        name: Vec<Compact<u8>>,
+        price: Bits,
+    }
+    /// As a new one might: newtypes, a field more, another order.
+    #[derive(Encode, TypeInfo)]
+    struct New {
+        added: Option<u64>,
+        price: Bits,
+        name: Vec<u8>,
+        netuid: Wrapped,
+    }
+    #[derive(Encode, TypeInfo)]
+    enum Event {
+        Bare,
+        One(NetUid),
+        Named { who: [u8; 32] },
+        Two(u8, bool),
+    }
+    #[derive(Encode, TypeInfo)]
+    struct Nothing;
+    #[derive(Encode, TypeInfo)]
+    struct Nest(Option<Box<Nest>>, u8);
+
+    fn registry<T: TypeInfo + 'static>() -> (u32, PortableRegistry) {
+        let mut registry = Registry::new();
+        let id = registry.register_type(&MetaType::new::<T>()).id;
+        (id, registry.into())
+    }
+
+    fn read<T: TypeInfo + Encode + 'static>(value: &T) -> Value {
+        let (ty, types) = registry::<T>();
+        Value::decode(&value.encode(), ty, &types).unwrap()
+    }
+
+    #[test]
+    fn a_newtype_a_moved_field_and_an_added_one_read_alike() {
+        let name: Vec<_> = b"iota".iter().map(|byte| Compact(*byte)).collect();
+        let old = read(&Old { netuid: 9, name, price: Bits { bits: -5 } });
+        let new = read(&New {
+            added: Some(1),
+            price: Bits { bits: -5 },
+            name: b"iota".to_vec(),
+            netuid: Wrapped { inner: NetUid(9) },
+        });
+        for value in [old, new] {
+            assert_eq!(value.get("netuid").unwrap().number::<u16>().unwrap(), 9);
+            assert_eq!(value.get("name").unwrap().text().unwrap(), "iota");
+            assert_eq!(value.get("price").unwrap().signed().unwrap(), -5);
+        }
+    }
+
+    #[test]
+    fn a_plain_number_writes_into_a_newtype() {
+        let plain = Value::from(9_u16);
+        for (ty, types) in [registry::<u16>(), registry::<NetUid>(), registry::<Wrapped>()] {
+            let mut bytes = Vec::new();
+            plain.encode_to(ty, &types, &mut bytes).unwrap();
+            assert_eq!(bytes, [9, 0]);
+        }
+        let (ty, types) = registry::<Compact<u32>>();
+        let mut bytes = Vec::new();
+        plain.encode_to(ty, &types, &mut bytes).unwrap();
+        assert_eq!(bytes, [36]);
+        let (ty, types) = registry::<NetUid>();
+        assert!(Value::from(70_000_u32).encode_to(ty, &types, &mut Vec::new()).is_err(), "no silent truncation");
+    }
+
+    #[test]
+    fn a_list_of_one_stays_a_list() {
+        let (ty, types) = registry::<Vec<u16>>();
+        let one = Value::from([7_u16].as_slice());
+        let mut bytes = Vec::new();
+        one.encode_to(ty, &types, &mut bytes).unwrap();
+        assert_eq!(bytes, vec![7_u16].encode());
+        assert_eq!(Value::decode(&bytes, ty, &types).unwrap(), one);
+    }
+
+    #[test]
+    fn variants_keep_what_names_they_have() {
+        assert_eq!(read(&Event::Bare), Value::variant("Bare", Value::Unit));
+        assert_eq!(read(&Event::One(NetUid(3))), Value::variant("One", Value::Uint(3)));
+        let named = read(&Event::Named { who: [1; 32] });
+        assert_eq!(named.as_variant("Named").unwrap().get("who").unwrap().hash().unwrap(), [1; 32]);
+        let two = read(&Event::Two(4, true));
+        assert_eq!(two.as_variant("Two").unwrap().at(1).unwrap(), &Value::Bool(true));
+        assert_eq!(read(&Some(5_u64)).optional().unwrap(), Some(&Value::Uint(5)));
+        assert_eq!(read(&None::<u64>).optional().unwrap(), None);
+    }
+
+    #[test]
+    fn a_missing_field_is_named_with_those_there() {
+        let error = read(&Event::Two(1, true)).get("x").unwrap_err();
+        assert!(error.to_string().contains("`x`"), "{error}");
+        let error =
+            read(&New { added: None, price: Bits { bits: 0 }, name: vec![], netuid: Wrapped { inner: NetUid(1) } })
+                .get("tempo")
+                .unwrap_err()
+                .to_string();
+        assert!(error.contains("no field `tempo` among added, price, name, netuid"), "{error}");
+    }
+
+    #[test]
+    fn truncated_left_over_and_inflated_data_are_errors() {
+        let (ty, types) = registry::<Vec<u16>>();
+        let good = vec![1_u16, 2, 3].encode();
+        assert!(Value::decode(&good[..good.len() - 1], ty, &types).is_err());
+        assert!(Value::decode(&[good.as_slice(), &[0]].concat(), ty, &types).is_err());
+        // A length of a thousand million with nothing behind it; and as many items that take no room.
+        let inflated = Compact(1_000_000_000_u32).encode();
+        assert!(Value::decode(&inflated, ty, &types).is_err());
+        for (ty, types) in [registry::<Vec<u8>>(), registry::<Vec<Nothing>>(), registry::<Vec<Compact<u8>>>()] {
+            assert!(Value::decode(&inflated, ty, &types).is_err());
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error() {
+        let (ty, types) = registry::<Nest>();
+        assert!(Value::decode(&vec![1; 10_000], ty, &types).is_err());
     }
 }
