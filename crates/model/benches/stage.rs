@@ -25,7 +25,9 @@ fn model(d_model: u32, d_ff: u32, blocks: u32) -> ModelConfig {
 
 #[allow(clippy::unwrap_used)]
 fn passes(c: &mut Criterion) {
-    for (name, config, batch, length) in [("demo-128x2", model(128, 352, 2), 8u64, 128u64), ("512x4", model(512, 1408, 4), 4, 256)] {
+    for (name, config, batch, length) in
+        [("demo-128x2", model(128, 352, 2), 8u64, 128u64), ("512x4", model(512, 1408, 4), 4, 256)]
+    {
         let stage = Stage::new(&config, 1, &Device::CPU).unwrap();
         let weights = stage.load(&stage.initial_weights(1).unwrap()).unwrap();
         let width = u64::from(config.d_model);

@@ -17,17 +17,30 @@ impl Rotary {
         let half = (config.d_model / config.heads / 2) as usize;
         let mut cos = Vec::with_capacity(length * half);
         let mut sin = Vec::with_capacity(length * half);
+        let frequencies: Vec<f64> = (0..half).map(|i| config.rope_theta.powf(-(i as f64) / half as f64)).collect();
         for position in 0..length {
-            for i in 0..half {
-                let angle = position as f64 * config.rope_theta.powf(-(i as f64) / half as f64);
+            for frequency in &frequencies {
+                let angle = position as f64 * frequency;
                 cos.push(angle.cos() as f32);
                 sin.push(angle.sin() as f32);
             }
         }
         let table = |v: &[f32]| -> Result<Tensor, ModelError> {
-            Ok(Tensor::f_from_slice(v)?.f_reshape([length as i64, half as i64])?.f_to_device(device.0)?.f_to_kind(kind)?)
+            Ok(Tensor::f_from_slice(v)?
+                .f_reshape([length as i64, half as i64])?
+                .f_to_device(device.0)?
+                .f_to_kind(kind)?)
         };
         Ok(Self { cos: table(&cos)?, sin: table(&sin)? })
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.cos.size().first().copied().unwrap_or(0) as usize
+    }
+
+    /// The same tables, not copied.
+    pub(crate) fn share(&self) -> Self {
+        Self { cos: self.cos.shallow_clone(), sin: self.sin.shallow_clone() }
     }
 
     /// `x` is `[batch, heads, length, head]`; pairs are `(i, i + head / 2)`, as Llama's published weights have it.
@@ -67,13 +80,24 @@ impl Block<'_> {
         let c = self.config;
         let (batch, length, d) = x.f_size3_checked()?;
         let head = d / i64::from(c.heads);
-        let heads = |t: Tensor, n: u32| -> Result<Tensor, ModelError> { Ok(t.f_view([batch, length, i64::from(n), head])?.f_transpose(1, 2)?) };
+        let heads = |t: Tensor, n: u32| -> Result<Tensor, ModelError> {
+            Ok(t.f_view([batch, length, i64::from(n), head])?.f_transpose(1, 2)?)
+        };
 
         let normed = norm(x, self.w(0)?, c.norm_eps)?;
         let q = rotary.turn(&heads(linear(&normed, self.w(1)?)?, c.heads)?)?;
         let k = rotary.turn(&heads(linear(&normed, self.w(2)?)?, c.kv_heads)?)?;
         let v = heads(linear(&normed, self.w(3)?)?, c.kv_heads)?;
-        let mixed = Tensor::f_scaled_dot_product_attention(&q, &self.shared(k)?, &self.shared(v)?, None::<Tensor>, 0.0, true, None, false)?;
+        let mixed = Tensor::f_scaled_dot_product_attention(
+            &q,
+            &self.shared(k)?,
+            &self.shared(v)?,
+            None::<Tensor>,
+            0.0,
+            true,
+            None,
+            false,
+        )?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, length, d])?;
         let h = x.f_add(&linear(&mixed, self.w(4)?)?)?;
 

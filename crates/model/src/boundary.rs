@@ -62,3 +62,39 @@ impl Boundary for Bottleneck {
         Ok(spread.f_add(&Tensor::f_cat(&[crossed, &padding], -1)?)?)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        Vec::try_from(t.f_reshape([-1]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_bottleneck_is_the_published_formula() {
+        let (bottleneck, size) = (Bottleneck(2, 3), [1i64, 1, 3]);
+        let tensor = |v: &[f32], size: &[i64]| Tensor::from_slice(v).reshape(size);
+        let (h, added) = ([1.0f32, -2.0, 3.0], [0.5f32, -1.0, 2.0]);
+        let encode = [[1.0f32, 2.0, -1.0], [0.5, 0.0, 3.0]];
+        // out = fc4(silu(ffn)) + h[.., :b]
+        let silu = added.map(|x| x / (1.0 + (-x).exp()));
+        let out: Vec<f32> =
+            encode.iter().zip(h).map(|(row, h)| row.iter().zip(silu).map(|(w, s)| w * s).sum::<f32>() + h).collect();
+        let weight = tensor(&encode.concat(), &[2, 3]);
+        let crossed = bottleneck.encode(&tensor(&h, &size), &tensor(&added, &size), Some(&weight)).unwrap();
+        assert_eq!(crossed.size(), [1, 1, 2]);
+        assert!(values(&crossed).iter().zip(&out).all(|(a, b)| (a - b).abs() < 1e-6), "{crossed:?}");
+
+        // y = relu(Linear(out)); y[.., :b] += out
+        let decode = [[1.0f32, 0.5], [-1.0, 1.0], [2.0, -1.0]];
+        let mut y = decode.map(|row| row.iter().zip(&out).map(|(w, o)| w * o).sum::<f32>().max(0.0));
+        y[0] += out[0];
+        y[1] += out[1];
+        let x = bottleneck.decode(&crossed, Some(&tensor(&decode.concat(), &[3, 2]))).unwrap();
+        assert_eq!(x.size(), size);
+        assert!(values(&x).iter().zip(y).all(|(a, b)| (a - b).abs() < 1e-5), "{x:?} against {y:?}");
+        assert!(bottleneck.decode(&crossed, None).is_err());
+    }
+}

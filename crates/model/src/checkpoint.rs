@@ -1,12 +1,15 @@
 //! The trained model as one safetensors file with Llama's published parameter names, and back into any cut.
+//!
+//! Invariant: values are copied bit for bit and a checkpoint does not depend on the cut it was made from, except that a model
+//! with bottlenecks is bound to its cut. Names follow Hugging Face's Llama; bottlenecks are `starling.boundary.N.encode`/`.decode`.
 
 use std::{collections::BTreeMap, path::Path};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use starling_commitment::Canonical;
-use starling_protocol::config::ModelConfig;
+use starling_protocol::config::{BoundaryConfig, ModelConfig};
 
-use crate::{ModelError, convert::tensor_error, shape};
+use crate::{ModelError, convert::tensor_error, file, shape};
 
 /// Largest checkpoint read, bytes.
 const MAX_FILE: u64 = 1 << 36;
@@ -42,8 +45,13 @@ fn public_name(own: &str) -> String {
 /// # Errors
 /// [`ModelError`] if a stage is missing or has another length.
 pub fn save(config: &ModelConfig, stages: &[Canonical], path: &Path) -> Result<(), ModelError> {
+    shape::check(config)?;
     if stages.len() != config.stages.len() {
-        return Err(ModelError::Data(format!("{} stages are given, the model has {}", stages.len(), config.stages.len())));
+        return Err(ModelError::Data(format!(
+            "{} stages are given, the model has {}",
+            stages.len(),
+            config.stages.len()
+        )));
     }
     let mut views = Vec::new();
     for (stage, flat) in stages.iter().enumerate() {
@@ -58,10 +66,10 @@ pub fn save(config: &ModelConfig, stages: &[Canonical], path: &Path) -> Result<(
         }
     }
     let text = serde_json::to_string(config).map_err(|e| ModelError::file(path, &e))?;
-    let metadata = std::collections::HashMap::from([("starling.model".to_owned(), text), ("format".to_owned(), "pt".to_owned())]);
+    let metadata =
+        std::collections::HashMap::from([("starling.model".to_owned(), text), ("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| ModelError::file(path, &e))?;
-    let part = path.with_extension("part");
-    std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).map_err(|e| ModelError::file(path, &e))
+    file::write(path, &bytes)
 }
 
 /// Read a checkpoint into the stages of `cut`, which may differ from the cut it was written with.
@@ -75,13 +83,28 @@ pub fn load(path: &Path, cut: Option<Vec<u32>>) -> Result<(ModelConfig, Vec<Cano
     }
     let bytes = std::fs::read(path).map_err(|e| bad(&e))?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
-    let text = metadata.metadata().as_ref().and_then(|m| m.get("starling.model")).ok_or_else(|| bad(&"not a Starling checkpoint"))?;
+    let text = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get("starling.model"))
+        .ok_or_else(|| bad(&"not a Starling checkpoint"))?;
     let mut config: ModelConfig = serde_json::from_str(text).map_err(|e| bad(&e))?;
+    // A checkpoint may come from anybody: sizes are computed from this configuration only once it has been checked.
+    shape::check(&config).map_err(|e| bad(&e))?;
     if let Some(cut) = cut {
-        if cut.iter().sum::<u32>() != config.stages.iter().sum::<u32>() {
-            return Err(bad(&format!("the model has {} blocks, the cut asks for {}", config.stages.iter().sum::<u32>(), cut.iter().sum::<u32>())));
+        let blocks = |stages: &[u32]| stages.iter().map(|n| u64::from(*n)).sum::<u64>();
+        let (has, asked) = (blocks(&config.stages), blocks(&cut));
+        if has != asked {
+            return Err(bad(&format!(
+                "the model has {has} blocks, the cut {cut:?} asks for {asked}: name all of them"
+            )));
+        }
+        if config.boundary != BoundaryConfig::Dense && config.stages != cut {
+            // A bottleneck is part of the function: moving it would make another model.
+            return Err(bad(&format!("a model with bottlenecks keeps its cut {:?}", config.stages)));
         }
         config.stages = cut;
+        shape::check(&config).map_err(|e| bad(&e))?;
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;
     let by_name: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().collect();
@@ -98,7 +121,10 @@ pub fn load(path: &Path, cut: Option<Vec<u32>>) -> Result<(ModelConfig, Vec<Cano
             flat.extend_from_slice(view.data());
         }
         let length = [flat.len() as u64 / 4];
-        stages.push(Canonical::new(starling_commitment::DType::F32, &length, &flat).map_err(tensor_error("a stage's weights"))?);
+        stages.push(
+            Canonical::new(starling_commitment::DType::F32, &length, &flat)
+                .map_err(tensor_error("a stage's weights"))?,
+        );
     }
     Ok((config, stages))
 }

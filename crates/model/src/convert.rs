@@ -30,7 +30,8 @@ pub(crate) fn to_tensor(canonical: &Canonical, device: &Device) -> Result<Tensor
     let tensor = match kind(canonical.dtype()) {
         Some(kind) => Tensor::f_from_data_size(canonical.data(), &size, kind)?,
         None => {
-            let wide: Vec<i64> = canonical.to_u16().map_err(tensor_error("token ids"))?.into_iter().map(i64::from).collect();
+            let wide: Vec<i64> =
+                canonical.to_u16().map_err(tensor_error("token ids"))?.into_iter().map(i64::from).collect();
             Tensor::f_from_slice(&wide)?.f_reshape(&size)?
         }
     };

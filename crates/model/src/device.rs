@@ -13,6 +13,7 @@ impl Device {
     pub const CPU: Self = Self(tch::Device::Cpu);
 
     /// Open a device by name. `cuda:N` loads the person's own `libtorch_cuda.so` (put its folder into `LD_LIBRARY_PATH`).
+    /// Deterministic products on CUDA may need `CUBLAS_WORKSPACE_CONFIG=:4096:8` in the environment; libtorch says so where it does.
     ///
     /// # Errors
     /// [`ModelError::Device`] says what is missing.

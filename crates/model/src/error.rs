@@ -23,6 +23,31 @@ pub enum ModelError {
         /// Size.
         vocab: u32,
     },
+    /// NaN or infinity, which would spread to everything computed from it and has no single byte pattern to commit to.
+    #[error(
+        "{0} holds NaN, infinity or numbers too large to add up: the values diverged or were made up; lower the learning rate, or refuse whoever sent them"
+    )]
+    NotFinite(&'static str),
+    /// A tensor with other dimensions than this stage takes.
+    #[error("{what}: the shape is {got:?}, {need} is needed")]
+    Shape {
+        /// Which tensor.
+        what: &'static str,
+        /// Its dimensions.
+        got: Vec<u64>,
+        /// What fits.
+        need: String,
+    },
+    /// A model that cannot be built.
+    #[error("the model's {key} is {value}: {need}")]
+    Config {
+        /// Key within the model's configuration.
+        key: &'static str,
+        /// As read.
+        value: String,
+        /// What would do.
+        need: &'static str,
+    },
     /// Something needed for this stage was not given, or given where it does not belong.
     #[error("{0}")]
     Misuse(&'static str),
@@ -45,7 +70,7 @@ pub enum ModelError {
         /// Why.
         reason: String,
     },
-    /// The text gives too few tokens.
+    /// Text, tokens or shards do not do.
     #[error("{0}")]
     Data(String),
 }

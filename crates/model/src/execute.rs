@@ -9,7 +9,12 @@ use crate::{Backward, Forward, Gradient, ModelError, Stage};
 ///
 /// # Errors
 /// [`ModelError`].
-pub fn forward(stage: &Stage, weights: &Canonical, input: &Canonical, targets: Option<&Canonical>) -> Result<Forward, ModelError> {
+pub fn forward(
+    stage: &Stage,
+    weights: &Canonical,
+    input: &Canonical,
+    targets: Option<&Canonical>,
+) -> Result<Forward, ModelError> {
     stage.forward(&stage.load(weights)?, input, targets)
 }
 
@@ -17,7 +22,13 @@ pub fn forward(stage: &Stage, weights: &Canonical, input: &Canonical, targets: O
 ///
 /// # Errors
 /// [`ModelError`].
-pub fn backward(stage: &Stage, weights: &Canonical, input: &Canonical, targets: Option<&Canonical>, output_gradient: Option<&Canonical>) -> Result<Backward, ModelError> {
+pub fn backward(
+    stage: &Stage,
+    weights: &Canonical,
+    input: &Canonical,
+    targets: Option<&Canonical>,
+    output_gradient: Option<&Canonical>,
+) -> Result<Backward, ModelError> {
     let loaded = stage.load(weights)?;
     let tape = stage.forward(&loaded, input, targets)?.tape;
     stage.backward(&loaded, tape, output_gradient)

@@ -1,28 +1,48 @@
-//! Text from a trained model: all stages on one machine, one token after the other.
+//! Text from a trained model: all stages on one machine, one token after the other, the whole context each time.
+//!
+//! Meant for a look at what was learned, not for serving: there is no key/value cache. Equal seeds give equal text.
 
 use rand_chacha::rand_core::RngCore;
 use starling_commitment::Canonical;
 use starling_protocol::{config::ModelConfig, seed};
 
-use crate::{Device, ModelError, Stage, Tokenizer, convert::{tensor_error, to_canonical}};
+use crate::{
+    Device, ModelError, Stage, Tokenizer,
+    convert::{tensor_error, to_canonical},
+};
 
-/// Tokens of context that each new token sees at most.
-const CONTEXT: usize = 256;
+/// How text is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Tokens to add.
+    pub tokens: usize,
+    /// 0 takes the likeliest token; 1 draws by the model's own odds; below 1 sharpens them.
+    pub temperature: f64,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Tokens that each new token sees at most: the sequence length that the model was trained with.
+    pub context: usize,
+}
 
-/// Continue `prompt` by `count` tokens. Temperature 0 takes the likeliest token; otherwise draws come from `draw_seed`.
+/// Continue `prompt`; the result begins with it.
 ///
 /// # Errors
-/// [`ModelError`], among others for an empty prompt.
+/// [`ModelError`]: an empty prompt, a missing stage, weights that do not fit, a token that the model does not know.
 pub fn generate(
     config: &ModelConfig,
     stages: &[Canonical],
     tokenizer: &Tokenizer,
     prompt: &str,
-    count: usize,
-    temperature: f64,
-    draw_seed: u64,
+    sampling: &Sampling,
     device: &Device,
 ) -> Result<String, ModelError> {
+    if stages.len() != config.stages.len() {
+        return Err(ModelError::Data(format!(
+            "{} stages are given, the model has {}",
+            stages.len(),
+            config.stages.len()
+        )));
+    }
     let parts = stages
         .iter()
         .enumerate()
@@ -36,10 +56,12 @@ pub fn generate(
     if ids.is_empty() {
         return Err(ModelError::Data("the prompt is empty: give at least one character".into()));
     }
-    let mut rng = seed::stream(draw_seed, "text", &[]);
-    for _ in 0..count {
-        let context: Vec<i64> = ids.iter().skip(ids.len().saturating_sub(CONTEXT)).map(|id| i64::from(*id)).collect();
-        let mut crossing = Canonical::from_i64(&[1, context.len() as u64], &context).map_err(tensor_error("the context"))?;
+    let mut rng = seed::stream(sampling.seed, "text", &[]);
+    for _ in 0..sampling.tokens {
+        let context: Vec<i64> =
+            ids.iter().skip(ids.len().saturating_sub(sampling.context.max(1))).map(|id| i64::from(*id)).collect();
+        let mut crossing =
+            Canonical::from_i64(&[1, context.len() as u64], &context).map_err(tensor_error("the context"))?;
         let mut logits = Vec::new();
         for (stage, weights) in &parts {
             let out = stage.infer(weights, &crossing)?;
@@ -50,7 +72,7 @@ pub fn generate(
                 crossing = to_canonical(&out)?;
             }
         }
-        ids.push(choose(&logits, temperature, rng.next_u32()));
+        ids.push(choose(&logits, sampling.temperature, rng.next_u32()));
     }
     tokenizer.decode(&ids)
 }

@@ -9,7 +9,12 @@ use starling_protocol::config::OuterConfig;
 /// Δ = mean(previous − contribution);  v = μ v + Δ;  new = previous − η (Δ + μ v)
 /// ```
 #[must_use]
-pub fn outer_shard(previous: &[f32], momentum: &[f32], contributions: &[&[f32]], outer: &OuterConfig) -> (Vec<f32>, Vec<f32>) {
+pub fn outer_shard(
+    previous: &[f32],
+    momentum: &[f32],
+    contributions: &[&[f32]],
+    outer: &OuterConfig,
+) -> (Vec<f32>, Vec<f32>) {
     let count = contributions.len().max(1) as f32;
     let mut weights = Vec::with_capacity(previous.len());
     let mut velocity = Vec::with_capacity(previous.len());

@@ -7,7 +7,11 @@ use starling_commitment::{Canonical, DType};
 use starling_protocol::config::OptimiserConfig;
 use tch::{Kind, Tensor};
 
-use crate::{Gradient, ModelError, Stage, convert::{tensor_error, to_canonical, to_tensor}};
+use crate::{
+    Gradient, ModelError, Stage,
+    convert::{tensor_error, to_canonical, to_tensor},
+    stage::finite,
+};
 
 /// Learning rate of step `t`, counted from 1.
 #[must_use]
@@ -20,6 +24,31 @@ pub fn learning_rate(hyper: &OptimiserConfig, t: u32, total: u32) -> f64 {
     let progress = (f64::from(t - warmup) / span).min(1.0);
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
     hyper.learning_rate * (hyper.final_fraction + (1.0 - hyper.final_fraction) * cosine)
+}
+
+/// `base^exponent` by squaring: `powi` may round differently from one compiler to the next.
+fn power(mut base: f64, mut exponent: u32) -> f64 {
+    let mut result = 1.0;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result *= base;
+        }
+        base *= base;
+        exponent >>= 1;
+    }
+    result
+}
+
+/// Euclidean norm in f64 of a flat f32 vector. Rows of 1024 elements are summed by libtorch, each whole by one thread, and the
+/// rows' sums one after the other here: libtorch's own norm splits the vector by the number of threads, and rounds with it.
+fn norm(flat: &Tensor) -> Result<f64, ModelError> {
+    const ROW: i64 = 1024;
+    let missing = (ROW - flat.size1()? % ROW) % ROW;
+    let squares = flat.f_to_kind(Kind::Double)?.f_square()?.f_constant_pad_nd([0, missing])?;
+    let rows = squares.f_reshape([-1, ROW])?.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)?;
+    let mut sums = vec![0f64; rows.numel()];
+    rows.f_to_device(tch::Device::Cpu)?.f_copy_data(&mut sums, rows.numel())?;
+    Ok(sums.iter().sum::<f64>().sqrt())
 }
 
 impl Stage {
@@ -39,8 +68,16 @@ impl Stage {
     /// One AdamW step: new weights f32 `[P]` and new optimiser state f32 `[2P + 1]`.
     ///
     /// # Errors
-    /// [`ModelError::Tensor`] if weights or state do not fit this stage.
-    pub fn step(&self, weights: &Canonical, optimiser: &Canonical, gradient: &Gradient, hyper: &OptimiserConfig, total_steps: u32) -> Result<(Canonical, Canonical), ModelError> {
+    /// [`ModelError::Tensor`] if weights or state do not fit this stage, [`ModelError::NotFinite`] if the gradient or the result is
+    /// not finite.
+    pub fn step(
+        &self,
+        weights: &Canonical,
+        optimiser: &Canonical,
+        gradient: &Gradient,
+        hyper: &OptimiserConfig,
+        total_steps: u32,
+    ) -> Result<(Canonical, Canonical), ModelError> {
         let p = self.parameter_count() as i64;
         weights.require(DType::F32, &[p as u64]).map_err(tensor_error("weights"))?;
         optimiser.require(DType::F32, &[2 * p as u64 + 1]).map_err(tensor_error("optimiser state"))?;
@@ -53,17 +90,27 @@ impl Stage {
             }
             let t = count as u32 + 1;
 
-            let norm = f64::try_from(gradient.0.f_norm()?)?;
-            let g = if norm > hyper.clip_norm { gradient.0.f_mul_scalar(hyper.clip_norm / norm)? } else { gradient.0.shallow_clone() };
+            let norm = norm(&gradient.0)?;
+            if !norm.is_finite() {
+                return Err(ModelError::NotFinite("the step's gradient"));
+            }
+            let g = if norm > hyper.clip_norm {
+                gradient.0.f_mul_scalar(hyper.clip_norm / norm)?
+            } else {
+                gradient.0.shallow_clone()
+            };
 
             let m = state.f_narrow(0, 0, p)?.f_mul_scalar(hyper.beta1)?.f_add(&g.f_mul_scalar(1.0 - hyper.beta1)?)?;
-            let v = state.f_narrow(0, p, p)?.f_mul_scalar(hyper.beta2)?.f_add(&g.f_square()?.f_mul_scalar(1.0 - hyper.beta2)?)?;
-            let m_hat = m.f_div_scalar(1.0 - hyper.beta1.powi(t as i32))?;
-            let v_hat = v.f_div_scalar(1.0 - hyper.beta2.powi(t as i32))?;
+            let v = state
+                .f_narrow(0, p, p)?
+                .f_mul_scalar(hyper.beta2)?
+                .f_add(&g.f_square()?.f_mul_scalar(1.0 - hyper.beta2)?)?;
+            let m_hat = m.f_div_scalar(1.0 - power(hyper.beta1, t))?;
+            let v_hat = v.f_div_scalar(1.0 - power(hyper.beta2, t))?;
             let rate = learning_rate(hyper, t, total_steps);
             let kept = w.f_sub(&w.f_mul(&self.decay_mask()?)?.f_mul_scalar(rate * hyper.weight_decay)?)?;
             let moved = m_hat.f_div(&v_hat.f_sqrt()?.f_add_scalar(hyper.eps)?)?.f_mul_scalar(rate)?;
-            let new = kept.f_sub(&moved)?;
+            let new = finite("the step's new weights", kept.f_sub(&moved)?)?;
             let count = Tensor::f_full([1], f64::from(t), (Kind::Float, self.device.0))?;
             Ok((to_canonical(&new)?, to_canonical(&Tensor::f_cat(&[m, v, count], 0)?)?))
         })

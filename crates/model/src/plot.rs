@@ -2,12 +2,14 @@
 
 use plotters::prelude::*;
 
-/// A curve through `(step, loss)` points.
+/// A curve through `(step, loss)` points; those that are not finite are left out.
 ///
 /// # Errors
 /// What the drawing library says.
 pub fn loss_curve_svg(points: &[(f64, f64)], title: &str) -> Result<String, String> {
     let mut svg = String::new();
+    // A diverged run has points that no axis holds; what can be drawn is drawn.
+    let points: Vec<(f64, f64)> = points.iter().copied().filter(|p| p.0.is_finite() && p.1.is_finite()).collect();
     let most = |f: fn(&(f64, f64)) -> f64| points.iter().map(f).fold(f64::NEG_INFINITY, f64::max);
     let (right, top) = (most(|p| p.0).max(1.0), most(|p| p.1).max(0.1));
     let bottom = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min).clamp(0.0, top);
@@ -31,7 +33,9 @@ pub fn loss_curve_svg(points: &[(f64, f64)], title: &str) -> Result<String, Stri
             .label_style(("sans-serif", 13))
             .draw()
             .map_err(|e| text(&e))?;
-        chart.draw_series(LineSeries::new(points.iter().copied(), RGBColor(25, 90, 160).stroke_width(2))).map_err(|e| text(&e))?;
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), RGBColor(25, 90, 160).stroke_width(2)))
+            .map_err(|e| text(&e))?;
         root.present().map_err(|e| text(&e))?;
     }
     Ok(svg)

@@ -9,6 +9,8 @@ use starling_protocol::{
     seed,
 };
 
+use crate::ModelError;
+
 /// One parameter within the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
@@ -61,6 +63,38 @@ impl Parameter {
             })
             .collect()
     }
+}
+
+/// Refuse a configuration that cannot be a model before anything is computed from it. A run's configuration has been through
+/// `RunConfig::validate`; one that came out of a checkpoint's metadata has not.
+///
+/// # Errors
+/// [`ModelError::Config`] names the first key that does not do, with its value.
+pub fn check(c: &ModelConfig) -> Result<(), ModelError> {
+    let rule = |holds: bool, key: &'static str, value: &dyn std::fmt::Display, need: &'static str| {
+        if holds { Ok(()) } else { Err(ModelError::Config { key, value: value.to_string(), need }) }
+    };
+    rule((1..=1 << 20).contains(&c.vocab), "vocab", &c.vocab, "1 to 1048576 is needed")?;
+    rule((1..=1 << 16).contains(&c.d_model), "d_model", &c.d_model, "1 to 65536 is needed")?;
+    rule((1..=1 << 20).contains(&c.d_ff), "d_ff", &c.d_ff, "1 to 1048576 is needed")?;
+    rule(c.heads > 0 && c.d_model.is_multiple_of(c.heads), "heads", &c.heads, "it must divide d_model")?;
+    rule(
+        (c.d_model / c.heads).is_multiple_of(2),
+        "heads",
+        &c.heads,
+        "d_model / heads must be even: rotary positions turn pairs",
+    )?;
+    rule(c.kv_heads > 0 && c.heads.is_multiple_of(c.kv_heads), "kv_heads", &c.kv_heads, "it must divide heads")?;
+    rule((1..=256).contains(&c.stages.len()), "stages", &c.stages.len(), "1 to 256 stages are needed")?;
+    let blocks = c.stages.iter().copied().find(|n| !(1..=1024).contains(n));
+    rule(blocks.is_none(), "stages", &blocks.unwrap_or(0), "every stage needs 1 to 1024 blocks")?;
+    rule(c.rope_theta > 1.0 && c.rope_theta.is_finite(), "rope_theta", &c.rope_theta, "a number above 1 is needed")?;
+    rule(c.norm_eps > 0.0 && c.norm_eps < 1.0, "norm_eps", &c.norm_eps, "a small positive number is needed")?;
+    rule(c.init_std > 0.0 && c.init_std < 1.0, "init_std", &c.init_std, "between 0 and 1 is needed")?;
+    if let BoundaryConfig::Bottleneck { width } = c.boundary {
+        rule((1..=c.d_model).contains(&width), "boundary.width", &width, "1 to d_model is needed")?;
+    }
+    Ok(())
 }
 
 /// Index of a stage's first block in the whole model.

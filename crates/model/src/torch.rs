@@ -39,6 +39,8 @@ pub(crate) fn load_cuda() -> Result<(), String> {
             std::mem::forget(library);
             Ok(())
         }
-        Err(error) => Err(format!("libtorch_cuda.so of torch 2.11.0 cannot be loaded ({error}): set LD_LIBRARY_PATH to the lib folder of a torch with CUDA")),
+        Err(error) => Err(format!(
+            "libtorch_cuda.so of torch 2.11.0 cannot be loaded ({error}): set LD_LIBRARY_PATH to the lib folder of a torch with CUDA"
+        )),
     }
 }

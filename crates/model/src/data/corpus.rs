@@ -8,7 +8,7 @@ use std::{
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 use starling_commitment::{Canonical, Digest};
 
-use crate::{ModelError, Tokenizer, convert::tensor_error};
+use crate::{ModelError, Tokenizer, convert::tensor_error, file};
 
 /// Tokens in a shard: 2 MiB of u16.
 const SHARD_TOKENS: usize = 1 << 20;
@@ -61,7 +61,7 @@ impl Manifest {
     /// Tokens that may be trained on.
     #[must_use]
     pub fn training_tokens(&self) -> u64 {
-        self.tokens - self.held_out
+        self.tokens.saturating_sub(self.held_out)
     }
 }
 
@@ -87,56 +87,73 @@ pub struct Corpus {
 
 impl Corpus {
     /// Tokenize a text file, or all text files below a folder in sorted order, and write blobs named by their digest into `out`.
+    /// Needs memory for one file and one shard. A line feed stands between files.
     ///
     /// # Errors
     /// [`ModelError::File`], or [`ModelError::Data`] if there is no text.
     pub fn write(source: &Path, tokenizer: &Tokenizer, out: &Path) -> Result<Self, ModelError> {
-        let (mut files, mut skipped) = (Vec::new(), Vec::new());
-        walk(source, out, &mut files, &mut skipped)?;
-        let mut tokens: Vec<u32> = Vec::new();
-        for path in files {
-            match text(&path) {
-                Ok(text) => {
-                    tokens.extend(tokenizer.encode(&text)?);
-                    tokens.extend(tokenizer.encode("\n")?);
-                }
-                Err(reason) => skipped.push(Skipped { path, reason }),
-            }
-        }
-        if tokens.is_empty() {
-            return Err(ModelError::Data(format!("{} holds no text: give a text file, or a folder with some", source.display())));
-        }
+        let root = fs::canonicalize(source).map_err(|e| ModelError::file(source, &e))?;
         fs::create_dir_all(out).map_err(|e| ModelError::file(out, &e))?;
-        let mut shards = Vec::new();
-        for chunk in tokens.chunks(SHARD_TOKENS) {
-            let blob = shard(chunk, tokenizer.vocab())?;
-            write_blob(out, &blob.digest(), blob.bytes())?;
-            shards.push(Shard { digest: blob.digest(), tokens: chunk.len() as u64 });
+        let out = &fs::canonicalize(out).map_err(|e| ModelError::file(out, &e))?;
+        let (mut files, mut skipped) = (Vec::new(), Vec::new());
+        walk(&root, out, &mut files, &mut skipped)?;
+
+        let between = tokenizer.encode("\n")?;
+        let (mut waiting, mut shards) = (Vec::new(), Vec::new());
+        for path in files {
+            let text = match text(&path) {
+                Ok(text) => text,
+                Err(reason) => {
+                    skipped.push(Skipped { path, reason });
+                    continue;
+                }
+            };
+            waiting.extend(tokenizer.encode(&text)?);
+            waiting.extend(&between);
+            let whole = waiting.len() / SHARD_TOKENS * SHARD_TOKENS;
+            for chunk in waiting[..whole].chunks(SHARD_TOKENS) {
+                shards.push(write_shard(chunk, tokenizer.vocab(), out)?);
+            }
+            waiting.drain(..whole);
         }
-        let total = tokens.len() as u64;
-        let manifest = Manifest { vocab: tokenizer.vocab(), tokenizer: tokenizer.digest(), tokens: total, held_out: total / HELD_OUT, shards };
+        if !waiting.is_empty() {
+            shards.push(write_shard(&waiting, tokenizer.vocab(), out)?);
+        }
+        if shards.is_empty() {
+            return Err(ModelError::Data(format!(
+                "{} holds no text: give a text file, or a folder with some",
+                source.display()
+            )));
+        }
+        let tokens = shards.iter().map(|s| s.tokens).sum::<u64>();
+        let held_out = tokens / HELD_OUT;
+        let manifest = Manifest { vocab: tokenizer.vocab(), tokenizer: tokenizer.digest(), tokens, held_out, shards };
         let bytes = manifest.encode();
         let digest = Digest::of(&bytes);
-        write_blob(out, &digest, &bytes)?;
+        file::write(&out.join(digest.to_string()), &bytes)?;
         Ok(Self { manifest, digest, skipped })
     }
 }
 
+fn write_shard(ids: &[u32], vocab: u32, out: &Path) -> Result<Shard, ModelError> {
+    if let Some(id) = ids.iter().find(|id| **id >= vocab) {
+        return Err(ModelError::Token { token: i64::from(*id), vocab });
+    }
+    let blob = shard(ids, vocab)?;
+    file::write(&out.join(blob.digest().to_string()), blob.bytes())?;
+    Ok(Shard { digest: blob.digest(), tokens: blob.elements() })
+}
+
+/// `ids` are below `vocab`, so u16 holds them where it is chosen.
 fn shard(ids: &[u32], vocab: u32) -> Result<Canonical, ModelError> {
     let shape = [ids.len() as u64];
     if vocab <= 1 << 16 {
-        let narrow: Vec<u16> = ids.iter().map(|id| u16::try_from(*id).unwrap_or(u16::MAX)).collect();
+        let narrow: Vec<u16> = ids.iter().map(|id| *id as u16).collect();
         Canonical::from_u16(&shape, &narrow).map_err(tensor_error("a token shard"))
     } else {
         let wide: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
         Canonical::from_i64(&shape, &wide).map_err(tensor_error("a token shard"))
     }
-}
-
-fn write_blob(out: &Path, digest: &Digest, bytes: &[u8]) -> Result<(), ModelError> {
-    let path = out.join(digest.to_string());
-    let part = path.with_extension("part");
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, &path)).map_err(|e| ModelError::file(path, &e))
 }
 
 fn text(path: &Path) -> Result<String, String> {
@@ -151,18 +168,30 @@ fn text(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "not UTF-8".into())
 }
 
-/// Sorted, hidden files and build folders left out, links not followed.
+/// Sorted. Hidden files, build folders and links are left out and said so; `out` is left out because it is ours.
 fn walk(path: &Path, out: &Path, files: &mut Vec<PathBuf>, skipped: &mut Vec<Skipped>) -> Result<(), ModelError> {
     let kind = fs::symlink_metadata(path).map_err(|e| ModelError::file(path, &e))?.file_type();
     if kind.is_file() {
         files.push(path.to_owned());
     } else if kind.is_dir() {
-        let mut entries: Vec<PathBuf> =
-            fs::read_dir(path).map_err(|e| ModelError::file(path, &e))?.filter_map(|e| e.ok().map(|e| e.path())).collect();
+        let listed: Result<Vec<PathBuf>, std::io::Error> =
+            fs::read_dir(path).and_then(|all| all.map(|entry| entry.map(|e| e.path())).collect());
+        let mut entries = match listed {
+            Ok(entries) => entries,
+            Err(error) => {
+                skipped.push(Skipped { path: path.to_owned(), reason: error.to_string() });
+                return Ok(());
+            }
+        };
         entries.sort();
         for entry in entries {
             let name = entry.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            if name.starts_with('.') || name == "target" || entry == out {
+            if entry == out {
+                continue;
+            }
+            if name.starts_with('.') || name == "target" {
+                let reason = if name == "target" { "build folder" } else { "hidden" };
+                skipped.push(Skipped { path: entry.clone(), reason: reason.into() });
                 continue;
             }
             walk(&entry, out, files, skipped)?;

@@ -20,7 +20,13 @@ pub struct Window {
 ///
 /// # Errors
 /// [`ModelError::Data`] if the corpus is shorter than one window.
-pub fn sample(manifest: &Manifest, run_seed: u64, index: u32, sequences: u32, length: u32) -> Result<Vec<Window>, ModelError> {
+pub fn sample(
+    manifest: &Manifest,
+    run_seed: u64,
+    index: u32,
+    sequences: u32,
+    length: u32,
+) -> Result<Vec<Window>, ModelError> {
     let windows = manifest.training_tokens().saturating_sub(1) / u64::from(length.max(1));
     if windows == 0 {
         return Err(ModelError::Data(format!(
@@ -67,7 +73,12 @@ fn mix(mut z: u64) -> u64 {
 ///
 /// # Errors
 /// [`ModelError::Data`] if a shard is missing or not what the manifest says.
-pub fn batch(manifest: &Manifest, shards: &[Canonical], windows: &[Window], length: u32) -> Result<(Canonical, Canonical), ModelError> {
+pub fn batch(
+    manifest: &Manifest,
+    shards: &[Canonical],
+    windows: &[Window],
+    length: u32,
+) -> Result<(Canonical, Canonical), ModelError> {
     let wrong = |why: &str| ModelError::Data(format!("the token shards are not the manifest's: {why}"));
     if shards.len() != manifest.shards.len() {
         return Err(wrong("their number differs"));
@@ -75,11 +86,15 @@ pub fn batch(manifest: &Manifest, shards: &[Canonical], windows: &[Window], leng
     let Some(dtype) = shards.first().map(Canonical::dtype).filter(|d| matches!(d, DType::U16 | DType::I64)) else {
         return Err(wrong("they hold no token ids"));
     };
+    if !manifest.shards.iter().zip(shards).all(|(m, s)| s.dtype() == dtype && s.shape() == [m.tokens]) {
+        return Err(wrong("element types or lengths differ"));
+    }
     let size = dtype.size();
     let length = length as usize;
     let (mut inputs, mut targets) = (Vec::new(), Vec::new());
     for window in windows {
-        let bytes = slice(manifest, shards, window.offset, length as u64 + 1, size).ok_or_else(|| wrong("a window lies outside"))?;
+        let bytes = slice(manifest, shards, window.offset, length as u64 + 1, size)
+            .ok_or_else(|| wrong("a window lies outside"))?;
         inputs.extend_from_slice(&bytes[..length * size]);
         targets.extend_from_slice(&bytes[size..]);
     }
@@ -90,10 +105,10 @@ pub fn batch(manifest: &Manifest, shards: &[Canonical], windows: &[Window], leng
 
 /// Bytes of `count` tokens from `offset` on, across shard edges.
 fn slice(manifest: &Manifest, shards: &[Canonical], offset: u64, count: u64, size: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(count as usize * size);
-    let (mut start, end) = (0u64, offset + count);
+    let mut bytes = Vec::new();
+    let (mut start, end) = (0u64, offset.checked_add(count)?);
     for (shard, data) in manifest.shards.iter().zip(shards) {
-        let stop = start + shard.tokens;
+        let stop = start.checked_add(shard.tokens)?;
         let (from, to) = (offset.max(start), end.min(stop));
         if from < to {
             bytes.extend_from_slice(data.data().get((from - start) as usize * size..(to - start) as usize * size)?);
@@ -116,7 +131,8 @@ mod tests {
 
     fn corpus(tokens: u64, shard: u64) -> (Manifest, Vec<Canonical>) {
         let all: Vec<u16> = (0..tokens).map(|i| (i % 60_000) as u16).collect();
-        let blobs: Vec<Canonical> = all.chunks(shard as usize).map(|c| Canonical::from_u16(&[c.len() as u64], c).unwrap()).collect();
+        let blobs: Vec<Canonical> =
+            all.chunks(shard as usize).map(|c| Canonical::from_u16(&[c.len() as u64], c).unwrap()).collect();
         let shards = blobs.iter().map(|b| Shard { digest: b.digest(), tokens: b.elements() }).collect();
         (Manifest { vocab: 60_000, tokenizer: Digest::ZERO, tokens, held_out: 0, shards }, blobs)
     }
@@ -129,6 +145,40 @@ mod tests {
             prop_assert_eq!(seen.len() as u64, windows);
             prop_assert!(seen.iter().all(|w| *w < windows));
         }
+    }
+
+    #[test]
+    fn every_pass_and_every_seed_has_its_own_order() {
+        let order = |seed, pass| (0..200).map(|i| permuted(i, 200, seed, pass)).collect::<Vec<_>>();
+        let all: BTreeSet<_> = [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0)].map(|(seed, pass)| order(seed, pass)).into();
+        assert_eq!(all.len(), 5);
+        let sorted: Vec<u64> = (0..200).collect();
+        assert!(!all.contains(&sorted));
+    }
+
+    #[test]
+    fn samples_of_one_pass_never_overlap_and_stay_out_of_the_held_out_part() {
+        let (mut manifest, _) = corpus(1000, 64);
+        manifest.held_out = 190;
+        // 809 / 50 = 16 windows: four samples of four sequences are exactly one pass.
+        let seen: BTreeSet<u64> =
+            (0..4).flat_map(|i| sample(&manifest, 7, i, 4, 50).unwrap()).map(|w| w.offset).collect();
+        assert_eq!(seen, (0..16).map(|i| i * 50).collect());
+        let next = sample(&manifest, 7, 4, 4, 50).unwrap();
+        assert_ne!(next, sample(&manifest, 7, 0, 4, 50).unwrap(), "the second pass has another order");
+    }
+
+    #[test]
+    fn shards_that_are_not_the_manifests_are_refused() {
+        let (manifest, mut shards) = corpus(1000, 64);
+        let windows = sample(&manifest, 7, 0, 4, 50).unwrap();
+        let far = [Window { offset: u64::MAX - 3 }];
+        assert!(batch(&manifest, &shards, &far, 50).is_err());
+        assert!(batch(&manifest, &shards[1..], &windows, 50).is_err());
+        shards.swap(0, 15);
+        assert!(batch(&manifest, &shards, &windows, 50).unwrap_err().to_string().contains("lengths differ"));
+        shards[0] = Canonical::from_i64(&[64], &[0; 64]).unwrap();
+        assert!(batch(&manifest, &shards, &windows, 50).is_err());
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub struct Tokenizer {
 #[derive(Clone)]
 enum Kind {
     Bytes,
-    Json(Box<tokenizers::Tokenizer>),
+    /// With one more than its largest id.
+    Json(Box<tokenizers::Tokenizer>, u32),
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -38,8 +39,15 @@ impl Tokenizer {
     /// [`ModelError::File`] if it cannot be read or is not a tokenizer.
     pub fn from_file(path: &Path) -> Result<Self, ModelError> {
         let bytes = std::fs::read(path).map_err(|e| ModelError::file(path, &e))?;
-        let tokenizer = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| ModelError::file(path, &format!("not a tokenizer.json: {e}")))?;
-        Ok(Self { kind: Kind::Json(Box::new(tokenizer)), digest: Digest::of(&bytes) })
+        let not = |e: tokenizers::Error| ModelError::file(path, &format!("not a tokenizer.json: {e}"));
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(&bytes).map_err(not)?;
+        // Many published files cut or fill texts to one length, which would lose or invent text here.
+        tokenizer.with_truncation(None).map_err(not)?;
+        tokenizer.with_padding(None);
+        // Ids may have gaps: one more than the largest, not their number.
+        let largest = tokenizer.get_vocab(true).into_values().max();
+        let vocab = largest.map_or(0, |id| id.saturating_add(1));
+        Ok(Self { kind: Kind::Json(Box::new(tokenizer), vocab), digest: Digest::of(&bytes) })
     }
 
     /// Number of token ids.
@@ -47,7 +55,7 @@ impl Tokenizer {
     pub fn vocab(&self) -> u32 {
         match &self.kind {
             Kind::Bytes => 256,
-            Kind::Json(t) => u32::try_from(t.get_vocab_size(true)).unwrap_or(u32::MAX),
+            Kind::Json(_, vocab) => *vocab,
         }
     }
 
@@ -64,7 +72,9 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
         match &self.kind {
             Kind::Bytes => Ok(text.bytes().map(u32::from).collect()),
-            Kind::Json(t) => Ok(t.encode(text, false).map_err(|e| ModelError::Data(e.to_string()))?.get_ids().to_vec()),
+            Kind::Json(t, _) => {
+                Ok(t.encode(text, false).map_err(|e| ModelError::Data(e.to_string()))?.get_ids().to_vec())
+            }
         }
     }
 
@@ -78,7 +88,7 @@ impl Tokenizer {
                 let bytes: Vec<u8> = ids.iter().map(|id| u8::try_from(*id).unwrap_or(b'?')).collect();
                 Ok(String::from_utf8_lossy(&bytes).into_owned())
             }
-            Kind::Json(t) => t.decode(ids, true).map_err(|e| ModelError::Data(e.to_string())),
+            Kind::Json(t, _) => t.decode(ids, true).map_err(|e| ModelError::Data(e.to_string())),
         }
     }
 }
