@@ -10,7 +10,7 @@ use frame_support::{
     traits::{ConstU32, Get},
 };
 use frame_system::pallet_prelude::*;
-use parity_scale_codec::{Encode, Error, Input, Output};
+use parity_scale_codec::{Encode, Error as CodecError, Input, Output};
 use scale_info::{Path, Type, Variant, build::Variants};
 use sp_core::H256;
 
@@ -72,7 +72,7 @@ impl Encode for Data {
 }
 
 impl Decode for Data {
-    fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
+    fn decode<I: Input>(input: &mut I) -> Result<Self, CodecError> {
         Ok(match input.read_byte()? {
             0 => Self::None,
             tag @ 1..=129 => {
