@@ -40,7 +40,8 @@ fn power(mut base: f64, mut exponent: u32) -> f64 {
 }
 
 /// Euclidean norm in f64 of a flat f32 vector. Rows of 1024 elements are summed by libtorch, each whole by one thread, and the
-/// rows' sums one after the other here: libtorch's own norm splits the vector by the number of threads, and rounds with it.
+/// rows' sums one after the other here: a sum over everything at once is split by the number of threads and rounds with it
+/// (`tests/threads.rs` fails with such a sum).
 fn norm(flat: &Tensor) -> Result<f64, ModelError> {
     const ROW: i64 = 1024;
     let missing = (ROW - flat.size1()? % ROW) % ROW;
