@@ -425,5 +425,5 @@ fn confirm(sent: &Submitted, call: &Call<'_>, holds: bool, missing: impl FnOnce(
 }
 
 fn unconfirmed(sent: &Submitted, call: &Call<'_>, missing: String) -> ChainError {
-    ChainError::Unconfirmed { call: call.title(), block: sent.block, missing }
+    ChainError::Unconfirmed { call: call.title(), block: sent.block.number, missing }
 }

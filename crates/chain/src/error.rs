@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{BlockRef, value::ShapeError};
+use crate::value::ShapeError;
 
 /// Any failure of the chain client.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -82,7 +82,7 @@ pub enum ChainError {
         explanation: String,
     },
     /// The transaction is in a block and failed there.
-    #[error("{call} failed in block {}: {explanation}", block.number)]
+    #[error("{call} failed in block {block}: {explanation}")]
     Dispatch {
         /// Pallet and call.
         call: String,
@@ -92,8 +92,8 @@ pub enum ChainError {
         name: String,
         /// What it means and what to do.
         explanation: String,
-        /// The block.
-        block: BlockRef,
+        /// The block's number.
+        block: u32,
     },
     /// The transaction is in no block and will not be: its last valid block has passed.
     #[error(
@@ -108,12 +108,12 @@ pub enum ChainError {
         last_valid: u32,
     },
     /// The transaction succeeded, but its effect is not there.
-    #[error("{call} is in block {} without an error, but {missing}", block.number)]
+    #[error("{call} is in block {block} without an error, but {missing}")]
     Unconfirmed {
         /// Pallet and call.
         call: String,
-        /// The block.
-        block: BlockRef,
+        /// The block's number.
+        block: u32,
         /// What was looked for and not found.
         missing: String,
     },

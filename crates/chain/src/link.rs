@@ -62,8 +62,9 @@ impl Link {
         }
         *slot = None;
         let build = WsClientBuilder::new()
-            .connection_timeout(self.timeout)
-            .request_timeout(self.timeout)
+            // The deadlines are kept here, where they can be explained; the library's own only have to be later.
+            .connection_timeout(self.timeout * 2)
+            .request_timeout(self.timeout * 2)
             .max_response_size(MAX_RESPONSE)
             .max_buffer_capacity_per_subscription(4096)
             // Idle connections are closed by proxies, and dead ones are silent: ask, and notice.
@@ -89,19 +90,24 @@ impl Link {
     pub async fn request<T: DeserializeOwned + Send>(&self, method: &str, params: Vec<Json>) -> Result<T, ChainError> {
         let mut pause = FIRST_PAUSE;
         let mut last: Option<ChainError> = None;
+        let mut asked: Option<Arc<WsClient>> = None;
         let asking = async {
             loop {
                 match self.connect().await {
                     Err(error) => last = Some(error),
-                    Ok(client) => match request_on(&client, method, params.clone()).await {
-                        Ok(answer) => return Ok(answer),
-                        Err(RequestError::Refused(error)) => return Err(error),
-                        Err(RequestError::Lost(reason)) => {
-                            tracing::debug!(method, reason, "request lost, asking again");
-                            last = Some(ChainError::Unreachable { url: self.url.clone(), reason });
-                            self.forget(&client).await;
+                    Ok(client) => {
+                        last = None;
+                        asked = Some(Arc::clone(&client));
+                        match request_on(&client, method, params.clone()).await {
+                            Ok(answer) => return Ok(answer),
+                            Err(RequestError::Refused(error)) => return Err(error),
+                            Err(RequestError::Lost(reason)) => {
+                                tracing::debug!(method, reason, "request lost, asking again");
+                                last = Some(ChainError::Unreachable { url: self.url.clone(), reason });
+                                self.forget(&client).await;
+                            }
                         }
-                    },
+                    }
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -109,7 +115,13 @@ impl Link {
         };
         match timeout(self.timeout, asking).await {
             Ok(answer) => answer,
-            Err(_) => Err(last.unwrap_or_else(|| self.late(method))),
+            Err(_) => {
+                // A connection that stays silent may be dead without anybody having been told: the next request makes a new one.
+                if let Some(client) = asked {
+                    self.forget(&client).await;
+                }
+                Err(last.unwrap_or_else(|| self.late(method)))
+            }
         }
     }
 
@@ -129,7 +141,10 @@ impl Link {
                 Err(RequestError::Lost(reason))
             }
             Ok(answer) => answer,
-            Err(_) => Err(RequestError::Lost(self.late(method).to_string())),
+            Err(_) => {
+                self.forget(&client).await;
+                Err(RequestError::Lost(self.late(method).to_string()))
+            }
         }
     }
 

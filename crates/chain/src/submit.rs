@@ -299,17 +299,17 @@ impl Client {
         let submitted = Submitted { block, index, extrinsic_hash: signed.hash, fee, events };
         if let Some(failed) = submitted.events("System", "ExtrinsicFailed").next() {
             let error = failed.fields.field_or_self("dispatch_error");
-            return Err(dispatch(&signed.runtime, call, block, error));
+            return Err(dispatch(&signed.runtime, call, block.number, error));
         }
         // Sudo succeeds whatever happens inside: its own event tells.
         for sudid in submitted.events("Sudo", "Sudid") {
             if let Some(error) = sudid.fields.field_or_self("sudo_result").as_variant("Err") {
-                return Err(dispatch(&signed.runtime, call, block, error));
+                return Err(dispatch(&signed.runtime, call, block.number, error));
             }
         }
         if submitted.events("System", "ExtrinsicSuccess").next().is_none() {
             let missing = "the node shows no outcome event for it".into();
-            return Err(ChainError::Unconfirmed { call: call.title(), block, missing });
+            return Err(ChainError::Unconfirmed { call: call.title(), block: block.number, missing });
         }
         Ok(submitted)
     }
@@ -333,7 +333,7 @@ fn events_of(records: &Value, index: u32) -> Result<Vec<Event>, ShapeError> {
 }
 
 /// A dispatch error, by its name in this runtime.
-fn dispatch(runtime: &Runtime, call: &Call<'_>, block: BlockRef, error: &Value) -> ChainError {
+fn dispatch(runtime: &Runtime, call: &Call<'_>, block: u32, error: &Value) -> ChainError {
     let module = error.as_variant("Module").and_then(|module| {
         let code = module.get("error").ok()?;
         // Four bytes today, one in runtimes of long ago.

@@ -45,7 +45,10 @@ fn absent<T>(result: Result<T, ChainError>, name: &str) -> Option<String> {
     }
 }
 
-fn calls() -> Vec<(&'static str, &'static str, Vec<(&'static str, Value)>)> {
+/// Pallet, call, arguments.
+type Call = (&'static str, &'static str, Vec<(&'static str, Value)>);
+
+fn calls() -> Vec<Call> {
     let account = Account([1; 32]);
     let netuid = || ("netuid", Value::from(9_u16));
     let hotkey = || ("hotkey", Value::from(&account));

@@ -75,7 +75,7 @@ struct Fields {
 #[derive(Debug, Clone)]
 pub enum Keyfile {
     /// A key that can sign.
-    Secret(Keypair),
+    Secret(Box<Keypair>),
     /// An account only, as in `coldkeypub.txt`.
     Public(Account),
 }
@@ -125,7 +125,7 @@ impl Keyfile {
             Some(stated) if stated != pair.account() => {
                 Err(WalletError::Mismatch { path: path.to_owned(), stated, derived: pair.account() })
             }
-            _ => Ok(Self::Secret(pair)),
+            _ => Ok(Self::Secret(Box::new(pair))),
         }
     }
 

@@ -286,7 +286,7 @@ fn load(path: &Path, what: &'static str) -> Result<Keyfile, WalletError> {
 
 fn secret(path: &Path, what: &'static str) -> Result<Keypair, WalletError> {
     match load(path, what)? {
-        Keyfile::Secret(pair) => Ok(pair),
+        Keyfile::Secret(pair) => Ok(*pair),
         Keyfile::Public(account) => Err(WalletError::PublicOnly { path: path.to_owned(), account }),
     }
 }

@@ -57,7 +57,7 @@ fn debug_shows_the_account_and_no_secret() {
     let home = tempfile::tempdir().unwrap();
     let pair = Keypair::from_phrase(PHRASE).unwrap();
     let wallet = Wallet::create(&place(home.path()), &pair, &pair).unwrap();
-    let shown = format!("{pair:?} {:?} {wallet:?}", Keyfile::Secret(pair.clone()));
+    let shown = format!("{pair:?} {:?} {wallet:?}", Keyfile::Secret(Box::new(pair.clone())));
     assert!(shown.contains(SS58));
     for secret in [PHRASE, "bottom", SEED, &SEED[..8], &hex::encode(pair.private_key())[..8]] {
         assert!(!shown.contains(secret), "{shown}");
