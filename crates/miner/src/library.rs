@@ -1,0 +1,369 @@
+//! Tensors by digest: from memory, from the own blob store, or from the peer that committed to them.
+//!
+//! Invariant: what is handed out has the digest asked for, the element type and shape that the run's configuration demands, and no
+//! element that is not a number; everything else is an [`Undelivered`], which names the peer at fault. Every blob that enters the
+//! store is noted first with the epoch that needs it, so that nothing stays for ever.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parity_scale_codec::DecodeAll;
+use starling_commitment::{Canonical, DType, Limits, tensor};
+use starling_network::{NetworkError, Node, PeerAddress};
+use starling_protocol::{Account, Digest, Epoch, state::State};
+use tokio::time::Instant;
+
+use crate::{MinerError, agenda::Delivery, outbox::Outbox};
+
+/// First pause between two tries; doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Element type and shape of a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions.
+    pub shape: Vec<u64>,
+}
+
+impl Form {
+    /// A flat f32 vector.
+    #[must_use]
+    pub fn flat(elements: u64) -> Self {
+        Self { dtype: DType::F32, shape: vec![elements] }
+    }
+
+    /// Length of its blob, bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        tensor::blob_length(self.dtype, &self.shape).unwrap_or(0)
+    }
+
+    /// Bytes to a tensor of this form.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn decode(&self, bytes: Bytes) -> Result<Canonical, String> {
+        let limits = Limits { max_bytes: self.length(), max_rank: self.shape.len() };
+        let tensor = Canonical::decode(bytes, limits).map_err(|e| e.to_string())?;
+        tensor.require(self.dtype, &self.shape).map_err(|e| e.to_string())?;
+        Ok(tensor)
+    }
+
+    /// As [`Form::decode`], and all elements are finite numbers.
+    ///
+    /// # Errors
+    /// In words for the complaint.
+    pub fn read(&self, bytes: Bytes) -> Result<Canonical, String> {
+        let tensor = self.decode(bytes)?;
+        if finite(&tensor) {
+            Ok(tensor)
+        } else {
+            Err("the tensor holds elements that are infinite or not a number".into())
+        }
+    }
+}
+
+/// True if no element is infinite or NaN; integers always are finite.
+#[must_use]
+pub fn finite(tensor: &Canonical) -> bool {
+    let data = tensor.data();
+    // All exponent bits set: infinite or NaN.
+    match tensor.dtype() {
+        DType::F32 => data.as_chunks::<4>().0.iter().all(|b| u32::from_le_bytes(*b) & 0x7f80_0000 != 0x7f80_0000),
+        DType::Bf16 => data.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) & 0x7f80 != 0x7f80),
+        DType::F16 => data.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) & 0x7c00 != 0x7c00),
+        DType::I64 | DType::U16 | DType::U8 => true,
+    }
+}
+
+/// A peer did not deliver what it committed to.
+#[derive(Clone, Debug)]
+pub struct Undelivered {
+    /// Who should have.
+    pub peer: Account,
+    /// Why not, for the complaint.
+    pub reason: String,
+}
+
+/// How much of a blob.
+enum Part {
+    /// All of it, at most so many bytes.
+    Whole(u64),
+    /// These bytes.
+    Range(Range<u64>),
+}
+
+/// Why a tensor is not at hand.
+#[derive(Clone, Debug)]
+pub enum Unavailable {
+    /// A peer's fault.
+    Undelivered(Undelivered),
+    /// This miner's own disk or memory: it cannot go on.
+    Own(MinerError),
+}
+
+impl From<MinerError> for Unavailable {
+    fn from(error: MinerError) -> Self {
+        Self::Own(error)
+    }
+}
+
+/// Where peers are, by the newest ledger.
+#[derive(Debug, Default)]
+pub struct AddressBook(Mutex<BTreeMap<Account, Vec<u8>>>);
+
+impl AddressBook {
+    /// Take the addresses of all miners.
+    pub fn update(&self, state: &State) {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (account, member) in state.members() {
+            if book.get(account) != Some(&member.address) {
+                book.insert(*account, member.address.clone());
+            }
+        }
+    }
+
+    fn of(&self, account: &Account) -> Result<PeerAddress, String> {
+        let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = book.get(account).ok_or("it gave no address")?;
+        PeerAddress::decode_all(&mut &bytes[..]).map_err(|_| "its address is unreadable".to_owned())
+    }
+}
+
+/// The shelves; share behind an `Arc`.
+#[derive(Debug)]
+pub struct Library {
+    node: Arc<Node>,
+    outbox: Arc<Outbox>,
+    own: Account,
+    book: AddressBook,
+    /// Current weights and optimiser state, so that every pass need not read and hash them again.
+    shelf: Mutex<HashMap<Digest, Canonical>>,
+}
+
+impl Library {
+    /// Shelves over a node's store.
+    #[must_use]
+    pub fn new(node: Arc<Node>, outbox: Arc<Outbox>, own: Account) -> Self {
+        Self { node, outbox, own, book: AddressBook::default(), shelf: Mutex::default() }
+    }
+
+    /// Where peers are.
+    #[must_use]
+    pub fn book(&self) -> &AddressBook {
+        &self.book
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, HashMap<Digest, Canonical>> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keep a tensor in memory as well.
+    pub fn shelve(&self, tensor: &Canonical) {
+        self.shelf().insert(tensor.digest(), tensor.clone());
+    }
+
+    /// Take all but these from memory.
+    pub fn clear_shelf(&self, keep: impl Fn(&Digest) -> bool) {
+        self.shelf().retain(|digest, _| keep(digest));
+    }
+
+    /// Store and serve a tensor.
+    ///
+    /// # Errors
+    /// [`MinerError`] if the disk fails.
+    pub async fn publish(&self, epoch: Epoch, tensor: &Canonical) -> Result<(), MinerError> {
+        self.outbox.track(epoch, &[tensor.digest()])?;
+        self.node.put(tensor.bytes().clone()).await?;
+        Ok(())
+    }
+
+    /// A tensor of this miner's own making.
+    ///
+    /// # Errors
+    /// [`MinerError`] if it is not there, or the disk fails.
+    pub async fn own(&self, digest: &Digest, form: &Form) -> Result<Canonical, MinerError> {
+        if let Some(tensor) = self.shelf().get(digest).cloned() {
+            return Ok(tensor);
+        }
+        let bytes = self.node.get(digest).await?.ok_or(MinerError::Gone { digest: *digest })?;
+        form.decode(bytes).map_err(|reason| MinerError::Damaged { digest: *digest, reason })
+    }
+
+    /// True if the blob is in the store.
+    ///
+    /// # Errors
+    /// [`MinerError`] if the disk fails.
+    pub async fn has(&self, digest: &Digest) -> Result<bool, MinerError> {
+        Ok(self.shelf().contains_key(digest) || self.node.has(digest).await?)
+    }
+
+    /// A tensor from the peer that committed to it, trying until `until`.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn delivered(
+        &self,
+        epoch: Epoch,
+        what: Delivery,
+        form: &Form,
+        until: Instant,
+    ) -> Result<Canonical, Unavailable> {
+        if let Some(tensor) = self.shelf().get(&what.digest).cloned() {
+            return Ok(tensor);
+        }
+        let bytes = self.fetched(epoch, what, form.length(), until).await?;
+        form.read(bytes).map_err(|reason| {
+            let reason = format!("blob {}: {reason}", what.digest);
+            Unavailable::Undelivered(Undelivered { peer: what.from, reason })
+        })
+    }
+
+    /// The bytes of a blob from the peer that has it, kept here from then on, trying until `until`.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn fetched(
+        &self,
+        epoch: Epoch,
+        what: Delivery,
+        length: u64,
+        until: Instant,
+    ) -> Result<Bytes, Unavailable> {
+        self.outbox.track(epoch, &[what.digest]).map_err(MinerError::from)?;
+        self.persist(what, Part::Whole(length), until).await
+    }
+
+    /// Elements `range` of a flat f32 blob, proven to stand there.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn slice(&self, what: Delivery, range: Range<u64>, until: Instant) -> Result<Vec<f32>, Unavailable> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = tensor::data_range(DType::F32, range);
+        let found = if what.from == self.own {
+            let whole = self
+                .node
+                .get(&what.digest)
+                .await
+                .map_err(MinerError::from)?
+                .ok_or(MinerError::Gone { digest: what.digest })?;
+            let damaged =
+                || MinerError::Damaged { digest: what.digest, reason: "it ends before the slice does".into() };
+            usize::try_from(bytes.start)
+                .and_then(|start| Ok(start..usize::try_from(bytes.end)?))
+                .ok()
+                .and_then(|range| whole.get(range).map(Bytes::copy_from_slice))
+                .ok_or_else(damaged)?
+        } else {
+            self.persist(what, Part::Range(bytes), until).await?
+        };
+        Ok(found.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+    }
+
+    /// Try until `until`. What is wrong with this miner's own disk is not the peer's fault.
+    async fn persist(&self, what: Delivery, part: Part, until: Instant) -> Result<Bytes, Unavailable> {
+        let mut pause = PAUSE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).max(PAUSE);
+            let (reason, hopeless) = match self.book.of(&what.from) {
+                Ok(peer) => match self.once(&peer, what, &part, left).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(
+                        own @ (NetworkError::Store { .. }
+                        | NetworkError::StorageFull { .. }
+                        | NetworkError::InUse { .. }),
+                    ) => return Err(MinerError::from(own).into()),
+                    // Asking again gives the same answer.
+                    Err(error @ (NetworkError::TooLarge { .. } | NetworkError::Range { .. })) => {
+                        (error.to_string(), true)
+                    }
+                    Err(error) => (error.to_string(), false),
+                },
+                Err(reason) => (reason, false),
+            };
+            if hopeless || Instant::now() + pause >= until {
+                return Err(Unavailable::Undelivered(Undelivered { peer: what.from, reason }));
+            }
+            tracing::debug!(from = %what.from, %reason, "a peer did not deliver; trying again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn once(
+        &self,
+        peer: &PeerAddress,
+        what: Delivery,
+        part: &Part,
+        within: Duration,
+    ) -> Result<Bytes, NetworkError> {
+        let (from, digest) = (Some(&what.from), &what.digest);
+        match part {
+            Part::Whole(length) => self.node.fetch(peer, from, digest, *length, within).await,
+            Part::Range(range) => self.node.fetch_range(peer, from, digest, range.clone(), within).await,
+        }
+    }
+
+    /// Remove blobs noted for epochs up to `closed` that nobody may ask for any more.
+    ///
+    /// # Errors
+    /// [`MinerError`] if the disk fails.
+    pub async fn tidy(&self, closed: Epoch, keep: impl Fn(&Digest) -> bool) -> Result<usize, MinerError> {
+        let mut old = self.outbox.tracked(closed)?;
+        old.retain(|digest| !keep(digest));
+        self.node.remove(&old).await?;
+        self.outbox.untrack(&old)?;
+        Ok(old.len())
+    }
+
+    /// TEST ONLY (`withhold-opening`): stop serving these; those of `spare` stay in memory for the next step.
+    pub(crate) async fn withhold(&self, digests: &[Digest], spare: Option<(Digest, Form)>) -> Result<(), MinerError> {
+        if let Some((digest, form)) = spare {
+            let tensor = self.own(&digest, &form).await?;
+            self.shelve(&tensor);
+        }
+        Ok(self.node.remove(digests).await?)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_of_another_form_or_with_a_nan_is_refused_in_words() {
+        let form = Form { dtype: DType::F32, shape: vec![2, 3] };
+        let right = Canonical::from_f32(&[2, 3], &[1.0, -2.0, 0.0, f32::MIN_POSITIVE, f32::MAX, 1e-45]).unwrap();
+        assert_eq!(form.read(right.bytes().clone()), Ok(right));
+        let refused = |shape: &[u64], values: &[f32]| {
+            form.read(Canonical::from_f32(shape, values).unwrap().bytes().clone()).unwrap_err()
+        };
+        assert!(refused(&[3, 2], &[0.0; 6]).contains("[3, 2]"));
+        assert!(refused(&[2, 3, 1], &[0.0; 6]).contains("3 dimensions"));
+        assert!(refused(&[2, 300], &[0.0; 600]).contains("at most"));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(refused(&[2, 3], &[0.0, 0.0, bad, 0.0, 0.0, 0.0]).contains("not a number"));
+        }
+        let garbage = Bytes::from_static(&[0xff; 100]);
+        assert!(form.read(garbage).unwrap_err().contains("not a tensor"));
+        let wide = Form { dtype: DType::Bf16, shape: vec![1] };
+        assert!(
+            wide.read(Canonical::new(DType::Bf16, &[1], &0x7fc0u16.to_le_bytes()).unwrap().bytes().clone()).is_err()
+        );
+        assert!(
+            wide.read(Canonical::new(DType::Bf16, &[1], &0x3f80u16.to_le_bytes()).unwrap().bytes().clone()).is_ok()
+        );
+    }
+}
