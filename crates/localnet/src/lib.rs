@@ -1,1 +1,201 @@
-//! starling-localnet
+//! A local Substrate chain: the FRAME runtime of `starling-runtime`, executed natively, served over JSON-RPC (design D9, localnet.md).
+//!
+//! No consensus: one author makes a block at every tick, and every block is final at once. What is real: the runtime, its trie and
+//! state roots, signatures, fees, nonces, the pool's checks, metadata. Invariant: blocks go on whatever is submitted.
+
+mod chain;
+mod execute;
+mod pool;
+mod rpc;
+mod store;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use chain::Chain;
+use jsonrpsee::server::{Server, ServerConfig, ServerHandle};
+use sp_core::crypto::Ss58Codec;
+use tokio::{sync::watch, task::JoinHandle};
+
+pub use chain::STATES;
+
+/// How a local chain is set up.
+#[derive(Clone, Debug)]
+pub struct LocalnetConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Time between blocks; `None`: only on demand ([`Localnet::produce_block`]).
+    pub block_time: Option<Duration>,
+    /// Folder to keep the chain in; `None`: memory.
+    pub state: Option<PathBuf>,
+    /// Fast hyperparameters (tempo 10, no rate limits) instead of the public chain's.
+    pub fast: bool,
+    /// Largest request, bytes.
+    pub max_request: u32,
+}
+
+impl Default for LocalnetConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            block_time: Some(Duration::from_millis(250)),
+            state: None,
+            fast: true,
+            max_request: 10 << 20,
+        }
+    }
+}
+
+/// Why the chain did not start or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalnetError {
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {reason}. Is another chain running there? Choose another --listen, or port 0")]
+    Bind {
+        /// Wanted.
+        address: SocketAddr,
+        /// What the system says.
+        reason: String,
+    },
+    /// The folder.
+    #[error("the chain's folder {path} failed: {reason}. Is another chain using it, or the disk full?")]
+    Store {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The genesis cannot be built.
+    #[error("the genesis cannot be built: {0}")]
+    Genesis(String),
+    /// A block cannot be made.
+    #[error("a block cannot be made: {0}")]
+    Authoring(String),
+    /// The RPC server.
+    #[error("the RPC server failed: {0}")]
+    Server(String),
+}
+
+/// A funded account whose key is public knowledge.
+#[derive(Clone, Debug)]
+pub struct DevAccount {
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub ss58: String,
+    /// Secret URI.
+    pub uri: String,
+    /// Balance at genesis, rao.
+    pub balance: u64,
+}
+
+/// A running chain.
+pub struct Localnet {
+    chain: Arc<Chain>,
+    address: SocketAddr,
+    server: ServerHandle,
+    author: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    accounts: Vec<DevAccount>,
+}
+
+impl std::fmt::Debug for Localnet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Localnet").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Localnet {
+    /// Start a chain, or continue the one in the state folder.
+    ///
+    /// # Errors
+    /// [`LocalnetError`].
+    pub async fn start(config: LocalnetConfig) -> Result<Self, LocalnetError> {
+        let server = |e: &dyn std::fmt::Display| LocalnetError::Server(e.to_string());
+        let limits = ServerConfig::builder().max_request_body_size(config.max_request).max_response_body_size(64 << 20).max_connections(2048).build();
+        let listener = Server::builder()
+            .set_config(limits)
+            .build(config.listen)
+            .await
+            .map_err(|e| LocalnetError::Bind { address: config.listen, reason: e.to_string() })?;
+        let address = listener.local_addr().map_err(|e| server(&e))?;
+        let state = config.state.clone();
+        let fast = config.fast;
+        let opened = tokio::task::spawn_blocking(move || {
+            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast)).map_err(|e| LocalnetError::Genesis(e.to_string()))?;
+            let store = state.map(|directory| store::Store::open(&directory)).transpose()?;
+            Chain::open(store, genesis)
+        });
+        let chain = Arc::new(opened.await.map_err(|e| server(&e))??);
+        let module = rpc::module(chain.clone()).map_err(|e| server(&e))?;
+        let handle = listener.start(module);
+        let (stop, stopped) = watch::channel(false);
+        let author = tokio::spawn(author(chain.clone(), config.block_time, stopped));
+        let accounts = starling_runtime::ENDOWED
+            .iter()
+            .map(|(key, uri, balance)| DevAccount {
+                name: format!("{key:?}"),
+                ss58: key.to_account_id().to_ss58check_with_version(42u16.into()),
+                uri: (*uri).to_owned(),
+                balance: *balance,
+            })
+            .collect();
+        Ok(Self { chain, address, server: handle, author, stop, accounts })
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// Funded development accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &[DevAccount] {
+        &self.accounts
+    }
+
+    /// Make one block now.
+    ///
+    /// # Errors
+    /// [`LocalnetError`].
+    pub async fn produce_block(&self) -> Result<(), LocalnetError> {
+        let chain = self.chain.clone();
+        tokio::task::spawn_blocking(move || chain.produce()).await.map_err(|e| LocalnetError::Authoring(e.to_string()))?
+    }
+
+    /// Until the server stops.
+    pub async fn stopped(&self) {
+        self.server.clone().stopped().await;
+    }
+
+    /// Stop authoring and serving.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        let _ = self.server.stop();
+        let _ = self.author.await;
+        self.server.stopped().await;
+    }
+}
+
+/// A block at every tick. A block that cannot be made is tried again at the next.
+async fn author(chain: Arc<Chain>, block_time: Option<Duration>, mut stop: watch::Receiver<bool>) {
+    let Some(block_time) = block_time else {
+        let _ = stop.wait_for(|s| *s).await;
+        return;
+    };
+    let mut tick = tokio::time::interval(block_time);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick.tick().await;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stop.wait_for(|s| *s) => return,
+        }
+        let chain = chain.clone();
+        match tokio::task::spawn_blocking(move || chain.produce()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "no block this time"),
+            Err(error) => tracing::error!(%error, "no block this time"),
+        }
+    }
+}

@@ -341,3 +341,9 @@ impl_runtime_apis! {
 pub fn dispatch(method: &str, data: &[u8]) -> Option<Vec<u8>> {
     api::dispatch(method, data)
 }
+
+/// The inherent that sets the block's time, milliseconds since 1970.
+#[must_use]
+pub fn timestamp_set(now: u64) -> pallet_timestamp::Call<Runtime> {
+    pallet_timestamp::Call::set { now }
+}

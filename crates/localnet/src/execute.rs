@@ -1,0 +1,165 @@
+//! Running the runtime natively over a trie: one call, or one block.
+//!
+//! Invariant: a panic of the runtime, or an extrinsic that the runtime refuses, leaves the state as if it had not been tried.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::{Arc, PoisonError, RwLock}};
+
+use parity_scale_codec::{Decode, Encode};
+use sp_core::H256;
+use sp_runtime::{ApplyExtrinsicResult, StateVersion, generic::Digest, traits::BlakeTwo256, transaction_validity::TransactionValidityError};
+use sp_state_machine::{DBValue, Ext, OverlayedChanges, TrieBackend, TrieBackendBuilder, TrieBackendStorage};
+use hash_db::Prefix;
+use starling_runtime::{Header, RuntimeCall, UncheckedExtrinsic};
+
+/// Trie nodes of all states that are kept.
+#[derive(Clone, Default)]
+pub struct Nodes(Arc<RwLock<HashMap<Vec<u8>, Vec<u8>>>>);
+
+impl Nodes {
+    pub fn insert(&self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
+    }
+    pub fn remove(&self, key: &[u8]) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+impl TrieBackendStorage<BlakeTwo256> for Nodes {
+    fn get(&self, key: &H256, prefix: Prefix<'_>) -> Result<Option<DBValue>, String> {
+        let key = sp_trie::prefixed_key::<BlakeTwo256>(key, prefix);
+        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned())
+    }
+}
+
+/// One state.
+pub type State = TrieBackend<Nodes, BlakeTwo256>;
+
+/// The state with this root.
+pub fn state(nodes: &Nodes, root: H256) -> State {
+    TrieBackendBuilder::new(nodes.clone(), root).build()
+}
+
+fn within<R>(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State, run: impl FnOnce() -> R) -> Result<R, String> {
+    let mut ext = Ext::new(overlay, state, None);
+    std::panic::catch_unwind(AssertUnwindSafe(|| sp_externalities::set_and_run_with_externalities(&mut ext, run))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        format!("the runtime panicked: {}", text.unwrap_or_default())
+    })
+}
+
+fn dispatch(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State, method: &str, data: &[u8]) -> Result<Vec<u8>, String> {
+    within(overlay, state, || starling_runtime::dispatch(method, data))?.ok_or_else(|| format!("the runtime has no function {method}"))
+}
+
+/// Call a runtime API function; what it changes is dropped.
+pub fn call(state: &State, method: &str, data: &[u8]) -> Result<Vec<u8>, String> {
+    dispatch(&mut OverlayedChanges::default(), state, method, data)
+}
+
+/// Trie changes: nodes by prefixed key, and keys of nodes no longer part of the newest state.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub inserted: Vec<(Vec<u8>, Vec<u8>)>,
+    pub removed: Vec<Vec<u8>>,
+    pub root: H256,
+    /// Storage keys written, with their values.
+    pub touched: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+fn drain(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State) -> Result<Changes, String> {
+    let changes = overlay.drain_storage_changes(state, StateVersion::V1)?;
+    let mut result = Changes { root: changes.transaction_storage_root, touched: changes.main_storage_changes, ..Changes::default() };
+    let mut transaction = changes.transaction;
+    for (key, (value, count)) in transaction.drain() {
+        if count > 0 {
+            result.inserted.push((key, value));
+        } else if count < 0 {
+            result.removed.push(key);
+        }
+    }
+    Ok(result)
+}
+
+/// Block 0 from a genesis configuration.
+pub fn genesis(nodes: &Nodes, json: Vec<u8>) -> Result<(Header, Changes), String> {
+    let empty = sp_state_machine::new_in_mem::<BlakeTwo256>();
+    let empty = state(nodes, *empty.root());
+    let mut overlay = OverlayedChanges::default();
+    let answer = dispatch(&mut overlay, &empty, "GenesisBuilder_build_state", &json.encode())?;
+    let built: Result<(), String> = Decode::decode(&mut &answer[..]).map_err(|e| e.to_string())?;
+    built?;
+    let changes = drain(&mut overlay, &empty)?;
+    let extrinsics_root = <BlakeTwo256 as sp_runtime::traits::Hash>::ordered_trie_root(Vec::new(), StateVersion::V1);
+    let header = Header { parent_hash: H256::zero(), number: 0, state_root: changes.root, extrinsics_root, digest: Digest::default() };
+    Ok((header, changes))
+}
+
+/// What became of an extrinsic that was tried.
+pub enum Tried {
+    /// It is in the block.
+    Included,
+    /// Not yet: an earlier nonce is missing.
+    Later,
+    /// Never.
+    Refused(String),
+}
+
+/// A block in the making.
+pub struct Builder<'a> {
+    overlay: OverlayedChanges<BlakeTwo256>,
+    state: &'a State,
+    extrinsics: Vec<Vec<u8>>,
+}
+
+impl<'a> Builder<'a> {
+    /// Begin the block after `parent`, with the timestamp inherent.
+    pub fn new(state: &'a State, parent: &Header, timestamp_ms: u64) -> Result<Self, String> {
+        let header = Header {
+            parent_hash: parent.hash(),
+            number: parent.number.saturating_add(1),
+            state_root: H256::zero(),
+            extrinsics_root: H256::zero(),
+            digest: Digest::default(),
+        };
+        let mut builder = Self { overlay: OverlayedChanges::default(), state, extrinsics: Vec::new() };
+        dispatch(&mut builder.overlay, state, "Core_initialize_block", &header.encode())?;
+        let now = RuntimeCall::Timestamp(starling_runtime::timestamp_set(timestamp_ms));
+        match builder.push(UncheckedExtrinsic::new_bare(now).encode()) {
+            Tried::Included => Ok(builder),
+            Tried::Refused(why) => Err(why),
+            Tried::Later => Err("the timestamp cannot wait".into()),
+        }
+    }
+
+    /// Try an extrinsic.
+    pub fn push(&mut self, extrinsic: Vec<u8>) -> Tried {
+        self.overlay.start_transaction();
+        let result = dispatch(&mut self.overlay, self.state, "BlockBuilder_apply_extrinsic", &extrinsic);
+        let tried = match result.map(|bytes| ApplyExtrinsicResult::decode(&mut &bytes[..])) {
+            Ok(Ok(Ok(_))) => Tried::Included,
+            Ok(Ok(Err(TransactionValidityError::Invalid(e)))) if e.exhausted_resources() => Tried::Later,
+            Ok(Ok(Err(TransactionValidityError::Invalid(sp_runtime::transaction_validity::InvalidTransaction::Future)))) => Tried::Later,
+            Ok(Ok(Err(error))) => Tried::Refused(<&'static str>::from(error).to_owned()),
+            Ok(Err(error)) => Tried::Refused(error.to_string()),
+            Err(panic) => Tried::Refused(panic),
+        };
+        if matches!(tried, Tried::Included) {
+            let _ = self.overlay.commit_transaction();
+            self.extrinsics.push(extrinsic);
+        } else {
+            let _ = self.overlay.rollback_transaction();
+        }
+        tried
+    }
+
+    /// End the block.
+    pub fn finish(mut self) -> Result<(Header, Vec<Vec<u8>>, Changes), String> {
+        let bytes = dispatch(&mut self.overlay, self.state, "BlockBuilder_finalize_block", &[])?;
+        let header = Header::decode(&mut &bytes[..]).map_err(|e| e.to_string())?;
+        let changes = drain(&mut self.overlay, self.state)?;
+        if header.state_root != changes.root {
+            return Err(format!("the block's state root is {:?}, its changes give {:?}", header.state_root, changes.root));
+        }
+        Ok((header, self.extrinsics, changes))
+    }
+}
