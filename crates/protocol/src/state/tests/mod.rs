@@ -5,6 +5,7 @@ mod audits;
 mod faults;
 mod forged;
 mod peers;
+mod random;
 mod receipts;
 mod run;
 mod sim;

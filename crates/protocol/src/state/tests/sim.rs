@@ -243,7 +243,7 @@ impl Sim {
         self.miner_acts(account) || self.anchors(account) || self.validator_acts(account)
     }
 
-    fn tick(&mut self) {
+    pub fn tick(&mut self) {
         self.now += TURN_MS;
         if (self.now / TURN_MS) % TURNS_PER_BLOCK == 0 {
             self.block += 1;
