@@ -150,8 +150,8 @@ pub enum Duty {
         round: Round,
         /// `(sample, attempt)` in the order of summation.
         samples: Vec<(u32, u16)>,
-        /// By this miner's receipts, in the same order; a gap means that the ledger lacks its backward.
-        passed: Vec<Option<Passed>>,
+        /// What they are computed from, by this miner's receipts, in the same order.
+        passed: Vec<Passed>,
         /// Weights before.
         weights: Digest,
         /// Optimiser state before; none before the first step.
@@ -276,8 +276,9 @@ fn training(state: &State, me: &Account, member: &Member, pending: &Pending<'_>,
         }
     }
     let ordered = t.steps.as_ref().and_then(|s| s.get(me));
-    if let Some(samples) = ordered.filter(|_| !t.stepped.contains(me) && !pending.step(state.epoch(), round)) {
-        let passed = samples.iter().map(|key| passed(state, me, *key)).collect();
+    if let Some(samples) = ordered.filter(|_| !t.stepped.contains(me) && !pending.step(state.epoch(), round))
+        && let Some(passed) = samples.iter().map(|key| passed(state, me, *key)).collect()
+    {
         let duty = Duty::Step { round, samples: samples.clone(), passed, weights, optimiser: member.optimiser };
         duties.insert(Key::Step { epoch: state.epoch(), round }, duty);
     }

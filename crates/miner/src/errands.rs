@@ -21,7 +21,7 @@ use crate::{
 /// One try at a blob that several peers have.
 const TRY: Duration = Duration::from_secs(5);
 /// Longest answer of the chain to a question, and to a submission with its finality.
-const CHAIN_READ: Duration = Duration::from_secs(30);
+pub(crate) const CHAIN_READ: Duration = Duration::from_secs(30);
 const CHAIN_WRITE: Duration = Duration::from_secs(240);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -91,7 +91,7 @@ impl Kit {
                     (None, Some(tokens)) => (tokens.clone(), Some(tokens)),
                     (None, None) => return Err(MinerError::Data("stage 0 has no tokens".into()).into()),
                 };
-                let weights = self.library.own(&pass.weights, &self.forms.weights()).await?;
+                let weights = self.library.at_hand(&pass.weights, &self.forms.weights()).await?;
                 let digest = input.digest();
                 let ready = self.pass(epoch, &pass, weights, input, targets, None);
                 Ok(job(Job::Forward(ready), Draft::Forward { pass, input: digest, tokens }))
@@ -105,18 +105,15 @@ impl Kit {
                 };
                 let (tokens, targets) = self.data(pass.sample).await?;
                 let held = self.input(&input, tokens).await?;
-                let weights = self.library.own(&pass.weights, &self.forms.weights()).await?;
+                let weights = self.library.at_hand(&pass.weights, &self.forms.weights()).await?;
                 let ready = self.pass(epoch, &pass, weights, held, targets, gradient);
                 Ok(job(Job::Backward(ready), Draft::Backward { pass, input, output_gradient }))
             }
             Duty::Step { round, samples, passed, weights, optimiser } => {
-                let held = self.library.own(&weights, &self.forms.weights()).await?;
+                let held = self.library.at_hand(&weights, &self.forms.weights()).await?;
                 let mut passes = Vec::with_capacity(passed.len());
                 for sample in passed {
-                    let missing = || {
-                        MinerError::Data("a step was ordered over a sample whose backward is not in the ledger".into())
-                    };
-                    passes.push(self.again(epoch, round, held.clone(), sample.ok_or_else(missing)?).await?);
+                    passes.push(self.again(epoch, round, held.clone(), sample).await?);
                 }
                 let state = match &optimiser {
                     Some(digest) => Some(self.library.own(digest, &self.forms.optimiser()).await?),

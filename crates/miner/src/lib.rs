@@ -165,10 +165,11 @@ impl Miner {
     ) -> Result<Self, MinerError> {
         let account = hotkey.account();
         let board = Arc::new(Board::new(account));
-        match chain.uid(account).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(MinerError::NotRegistered { hotkey: account, netuid: config.run.netuid }),
-            Err(error) => board.trouble("chain", error),
+        match tokio::time::timeout(errands::CHAIN_READ, chain.uid(account)).await {
+            Ok(Ok(Some(_))) => {}
+            Ok(Ok(None)) => return Err(MinerError::NotRegistered { hotkey: account, netuid: config.run.netuid }),
+            Ok(Err(error)) => board.trouble("chain", error),
+            Err(_) => board.trouble("chain", format!("no answer within {} s", errands::CHAIN_READ.as_secs())),
         }
         let device = Device::open(&config.device).map_err(|e| MinerError::Compute(e.to_string()))?;
         std::fs::create_dir_all(&config.state_dir)

@@ -186,6 +186,14 @@ impl Library {
         Ok(())
     }
 
+    async fn kept(&self, digest: &Digest) -> Result<Option<Bytes>, MinerError> {
+        match self.node.get(digest).await {
+            // One damaged blob is no reason to stop: the work that needs it is lost, nothing else.
+            Err(NetworkError::Damaged { reason, .. }) => Err(MinerError::Damaged { digest: *digest, reason }),
+            other => Ok(other?),
+        }
+    }
+
     /// A tensor of this miner's own making.
     ///
     /// # Errors
@@ -194,8 +202,18 @@ impl Library {
         if let Some(tensor) = self.shelf().get(digest).cloned() {
             return Ok(tensor);
         }
-        let bytes = self.node.get(digest).await?.ok_or(MinerError::Gone { digest: *digest })?;
+        let bytes = self.kept(digest).await?.ok_or(MinerError::Gone { digest: *digest })?;
         form.decode(bytes).map_err(|reason| MinerError::Damaged { digest: *digest, reason })
+    }
+
+    /// As [`Library::own`], and kept in memory from then on.
+    ///
+    /// # Errors
+    /// As [`Library::own`].
+    pub async fn at_hand(&self, digest: &Digest, form: &Form) -> Result<Canonical, MinerError> {
+        let tensor = self.own(digest, form).await?;
+        self.shelve(&tensor);
+        Ok(tensor)
     }
 
     /// True if the blob is in the store.
@@ -252,12 +270,7 @@ impl Library {
         }
         let bytes = tensor::data_range(DType::F32, range);
         let found = if what.from == self.own {
-            let whole = self
-                .node
-                .get(&what.digest)
-                .await
-                .map_err(MinerError::from)?
-                .ok_or(MinerError::Gone { digest: what.digest })?;
+            let whole = self.kept(&what.digest).await?.ok_or(MinerError::Gone { digest: what.digest })?;
             let damaged =
                 || MinerError::Damaged { digest: what.digest, reason: "it ends before the slice does".into() };
             usize::try_from(bytes.start)
