@@ -33,7 +33,7 @@ impl Client {
             Err(error) => error,
         };
         let Some(name) = error.name().map(str::to_owned) else { return Err(error) };
-        if let Ok(Some(numbers)) = self.numbers(&name, about).await
+        if let Ok(Some(numbers)) = Box::pin(self.numbers(&name, about)).await
             && let ChainError::Pool { explanation, .. } | ChainError::Dispatch { explanation, .. } = &mut error
         {
             explanation.push_str("; ");

@@ -73,7 +73,7 @@ impl Link {
             )
             .build(&self.url);
         let unreachable = |reason: String| ChainError::Unreachable { url: self.url.clone(), reason };
-        let client = timeout(self.timeout, build)
+        let client = Box::pin(timeout(self.timeout, build))
             .await
             .map_err(|_| unreachable(format!("no answer within {} s", self.timeout.as_secs_f32())))?
             .map_err(|error| unreachable(root_cause(&error)))?;
@@ -113,7 +113,8 @@ impl Link {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
-        match timeout(self.timeout, asking).await {
+        // Boxed: everything above nests this future, some of it six times over.
+        match Box::pin(timeout(self.timeout, asking)).await {
             Ok(answer) => answer,
             Err(_) => {
                 // A connection that stays silent may be dead without anybody having been told: the next request makes a new one.
@@ -135,7 +136,7 @@ impl Link {
         params: Vec<Json>,
     ) -> Result<T, RequestError> {
         let client = self.connect().await.map_err(RequestError::Refused)?;
-        match timeout(self.timeout, request_on(&client, method, params)).await {
+        match Box::pin(timeout(self.timeout, request_on(&client, method, params))).await {
             Ok(Err(RequestError::Lost(reason))) => {
                 self.forget(&client).await;
                 Err(RequestError::Lost(reason))

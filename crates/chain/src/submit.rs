@@ -69,8 +69,8 @@ pub struct Submitted {
     pub index: u32,
     /// blake2_256 of its bytes.
     pub extrinsic_hash: [u8; 32],
-    /// The fee paid in rao; `None` if the call is free.
-    pub fee: Option<u64>,
+    /// The fee paid in rao; 0 if the call is free.
+    pub fee: u64,
     /// What it emitted.
     pub events: Vec<Event>,
 }
@@ -122,10 +122,11 @@ impl Client {
             // One at a time per account, until the node counts it in the next nonce.
             let queue = self.queue(signer.account());
             let _turn = queue.lock().await;
-            self.send(signer, call).await?
+            // Boxed: in a debug build these futures are large, and callers nest them further.
+            Box::pin(self.send(signer, call)).await?
         };
         tracing::debug!(call = call.title(), hash = hex::encode(signed.hash), "sent");
-        self.follow(&signed, call, start).await
+        Box::pin(self.follow(&signed, call, start)).await
     }
 
     async fn send(&self, signer: &dyn Signer, call: &Call<'_>) -> Result<Signed, ChainError> {
@@ -296,7 +297,7 @@ impl Client {
             .iter()
             .find(|event| event.name == "TransactionFeePaid")
             .and_then(|event| event.fields.get("actual_fee").ok()?.number().ok());
-        let submitted = Submitted { block, index, extrinsic_hash: signed.hash, fee, events };
+        let submitted = Submitted { block, index, extrinsic_hash: signed.hash, fee: fee.unwrap_or(0), events };
         if let Some(failed) = submitted.events("System", "ExtrinsicFailed").next() {
             let error = failed.fields.field_or_self("dispatch_error");
             return Err(dispatch(&signed.runtime, call, block.number, error));
