@@ -5,7 +5,7 @@
 //! input from storage and stores the output. Invariants: nothing here can panic or overflow; the cost is
 //! O(nonzeros · log) in the entries of weights and bonds; the same input gives the same output on every machine.
 //!
-//! The order of the day: [`stake`](self) decides whose voice counts, `consensus` what the majority supports, `bonds` and
+//! The order of the day: `stake` decides whose voice counts, `consensus` what the majority supports, `bonds` and
 //! `liquid` who backed it early, `emission` what that is worth.
 
 mod bonds;

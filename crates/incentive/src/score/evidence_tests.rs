@@ -1,0 +1,174 @@
+//! What the ledger pays and what it condemns.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use starling_protocol::{Digest, keys::Signature, message::Verdict, receipt::Receipt, signed::Signed};
+
+use super::*;
+
+const MINER: Account = Account([1; 32]);
+const OTHER: Account = Account([2; 32]);
+const JUDGE: Account = Account([10; 32]);
+const STRANGER: Account = Account([11; 32]);
+
+fn config() -> RunConfig {
+    let digest = "00".repeat(32);
+    let key = starling_protocol::keys::Account([3; 32]).to_string();
+    RunConfig::from_toml(&format!(
+        r#"
+        name = "test"
+        netuid = 1
+        seed = 1
+        genesis = "{digest}"
+        orchestrator = "{key}"
+        [model]
+        vocab = 256
+        d_model = 64
+        heads = 4
+        kv_heads = 2
+        d_ff = 128
+        stages = [1, 2, 1]
+        [training]
+        sequence_length = 32
+        sequences_per_sample = 2
+        samples_per_round = 4
+        rounds_per_epoch = 2
+        epochs = 3
+        [training.optimiser]
+        learning_rate = 0.001
+        [epoch]
+        min_miners_per_stage = 1
+        max_miners_per_stage = 4
+        sample_timeout_ms = 1000
+        liveness_timeout_ms = 1000
+        anchor_blocks = 10
+        merge_timeout_ms = 1000
+        [audit]
+        beacon_delay_blocks = 2
+        samples_per_miner = 2
+        steps_per_miner = 1
+        window_blocks = 20
+        [data]
+        manifest = "{digest}"
+        "#
+    ))
+    .unwrap()
+}
+
+fn forward() -> Work {
+    let z = Digest::ZERO;
+    Work::Forward { round: 0, sample: 0, attempt: 0, weights: z, input: z, output: z, loss: None }
+}
+
+fn every_kind() -> Vec<Work> {
+    let z = Digest::ZERO;
+    vec![
+        forward(),
+        Work::Backward {
+            round: 0,
+            sample: 0,
+            attempt: 0,
+            weights: z,
+            input: z,
+            output_gradient: None,
+            input_gradient: None,
+        },
+        Work::Step {
+            round: 0,
+            samples: vec![],
+            weights_before: z,
+            optimiser_before: z,
+            weights_after: z,
+            optimiser_after: z,
+        },
+        Work::Merge { shard: 0, output: z },
+    ]
+}
+
+fn filed(work: Work, standing: Standing) -> Filed {
+    let body = Receipt { run: Digest::ZERO, epoch: 4, stage: 1, sequence: 0, previous: Digest::ZERO, work };
+    let signed = Signed { body, signer: MINER, signature: Signature([0; 64]) };
+    Filed { signed, link: Digest::ZERO, standing, first_step: false }
+}
+
+fn closed(filed: Vec<Filed>) -> ClosedEpoch {
+    ClosedEpoch {
+        epoch: 4,
+        filed: BTreeMap::from([(MINER, filed)]),
+        verdicts: BTreeMap::new(),
+        merge: None,
+        benched: Vec::new(),
+    }
+}
+
+fn only(work: &EpochWork) -> &MinerWork {
+    assert_eq!((work.epoch, work.miners.len()), (4, 1));
+    &work.miners[0]
+}
+
+#[test]
+fn receipts_that_count_are_paid_their_operations_by_kind() {
+    let config = config();
+    let all = every_kind();
+    let mut receipts: Vec<Filed> = all.iter().map(|work| filed(work.clone(), Standing::Counted)).collect();
+    receipts.push(filed(forward(), Standing::Counted));
+    let work = gather(&config, &closed(receipts), &JUDGE, |_| true);
+    let worth = |i: usize| u128::from(flops::of(&config, 1, &all[i]));
+    let expected = Flops { forward: 2 * worth(0), backward: worth(1), step: worth(2), merge: worth(3) };
+    assert_eq!(only(&work), &MinerWork { miner: MINER, flops: expected, failed: false, withheld: false });
+    assert!(expected.forward > 0 && expected.backward > 0 && expected.step > 0 && expected.merge > 0);
+}
+
+#[test]
+fn what_is_late_or_unassigned_earns_nothing_and_is_no_offence() {
+    let work = gather(&config(), &closed(vec![filed(forward(), Standing::Void("late"))]), &JUDGE, |_| true);
+    assert_eq!(only(&work), &MinerWork { miner: MINER, flops: Flops::default(), failed: false, withheld: false });
+}
+
+#[test]
+fn without_an_anchor_work_earns_nothing_and_is_no_offence() {
+    let work = gather(&config(), &closed(vec![filed(forward(), Standing::Counted)]), &JUDGE, |who| *who != MINER);
+    assert_eq!(only(&work), &MinerWork { miner: MINER, flops: Flops::default(), failed: false, withheld: false });
+}
+
+#[test]
+fn a_receipt_that_contradicts_the_ledger_is_a_failure_without_any_verdict() {
+    let receipts = vec![filed(forward(), Standing::Counted), filed(forward(), Standing::Unsound("another stage"))];
+    assert!(only(&gather(&config(), &closed(receipts), &JUDGE, |_| true)).failed);
+}
+
+#[test]
+fn only_the_judges_own_verdict_on_this_miner_condemns() {
+    let z = Digest::ZERO;
+    let differs = Outcome::Differs { what: "output".into(), claimed: z, computed: z };
+    let unsound = Outcome::Unsound { reason: "no such sample".into() };
+    let withheld = Outcome::Withheld { opening: z };
+    // Whose verdict, about whom, what; then failed and withheld.
+    let table = [
+        (JUDGE, MINER, Outcome::Passed, (false, false)),
+        (JUDGE, MINER, differs.clone(), (true, false)),
+        (JUDGE, MINER, unsound, (true, false)),
+        (JUDGE, MINER, withheld.clone(), (false, true)),
+        (JUDGE, OTHER, differs.clone(), (false, false)),
+        (STRANGER, MINER, differs, (false, false)),
+        (STRANGER, MINER, withheld, (false, false)),
+    ];
+    for (whose, miner, outcome, expected) in table {
+        let mut epoch = closed(vec![filed(forward(), Standing::Counted)]);
+        let passed = Verdict { miner: MINER, sequence: 0, receipt: z, outcome: Outcome::Passed };
+        let verdict = Verdict { miner, sequence: 1, receipt: z, outcome: outcome.clone() };
+        epoch.verdicts.insert(whose, vec![verdict, passed]);
+        let work = gather(&config(), &epoch, &JUDGE, |_| true);
+        let only = only(&work);
+        assert_eq!((only.failed, only.withheld), expected, "{outcome:?} of {whose:?} about {miner:?}");
+    }
+}
+
+#[test]
+fn whom_the_majority_benched_has_failed_for_everyone() {
+    let mut epoch = closed(vec![filed(forward(), Standing::Counted)]);
+    epoch.benched.push(MINER);
+    assert!(only(&gather(&config(), &epoch, &JUDGE, |_| true)).failed);
+}
