@@ -131,7 +131,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) state: &'a mut State,
     entries: Vec<Entry>,
     links: Vec<Digest>,
-    now_ms: u64,
+    pub(crate) now_ms: u64,
 }
 
 impl Draft<'_> {

@@ -13,7 +13,7 @@ use starling_network::{Handler, Peer, Roll};
 use starling_protocol::{
     Account, Uid,
     ledger::Event,
-    message::{Join, Role},
+    message::Join,
     signed::Signed,
     wire::{self, Request, Response, Submission},
 };
@@ -56,22 +56,17 @@ impl Ask {
 }
 
 fn joined(draft: &mut Draft<'_>, join: Signed<Join>, uid: Uid) -> Result<(), String> {
-    let state = &*draft.state;
-    let stage = match join.body.role {
-        Role::Validator => 0,
-        Role::Miner => match state.members().get(&join.signer) {
-            Some(member) => member.stage,
-            None => state
-                .stage_for_a_newcomer()
-                .ok_or_else(|| format!("the run is full: every stage has {} miners", state.config().epoch.max_miners_per_stage))?,
-        },
-    };
     // A slot that changed hands on chain: whoever held it before is gone.
-    let former = state.members().iter().find(|(a, m)| **a != join.signer && m.uid == uid && m.live).map(|(a, _)| *a);
+    let former = draft.state.members().iter().find(|(a, m)| **a != join.signer && m.uid == uid && m.live).map(|(a, _)| *a);
     if let Some(account) = former {
         draft.push(Event::Gone { account })?;
     }
-    draft.push(Event::Joined { join, uid, stage })
+    let from = join.signer;
+    match draft.state.admit_join(&from, join, uid, draft.now_ms) {
+        Ok(Some(event)) => draft.push(event),
+        Ok(None) => Ok(()),
+        Err(refusal) => Err(refusal.to_string()),
+    }
 }
 
 /// The request handler.

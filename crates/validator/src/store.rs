@@ -3,11 +3,12 @@
 //! One redb file in the state directory. A commit's salt exists nowhere else: lost, it can never be revealed, and the epoch's
 //! income with it; so it is durable before the extrinsic is sent.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}};
+use std::path::{Path, PathBuf};
 
 use parity_scale_codec::{Decode, DecodeAll, Encode};
-use redb::{Database, ReadableTable, TableDefinition};
-use starling_protocol::{Digest, Epoch, Uid};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use starling_incentive::score::EpochWork;
+use starling_protocol::{Digest, Epoch};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const SCORES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("scores");
@@ -58,24 +59,6 @@ pub struct PendingCommit {
     pub version_key: u64,
     /// The chain's epoch in which it was committed; none until the chain confirmed it.
     pub epoch: Option<u64>,
-}
-
-/// Scores that one audited epoch gave.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct EpochScores {
-    /// Per uid: floating-point operations that count, and whether an audit failed.
-    pub miners: BTreeMap<Uid, MinerScore>,
-}
-
-/// One miner's epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct MinerScore {
-    /// Floating-point operations of receipts that count.
-    pub flops: u64,
-    /// Receipts re-executed and equal.
-    pub passed: u32,
-    /// Receipts that failed.
-    pub failed: u32,
 }
 
 /// The store.
@@ -151,7 +134,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn set_scores(&self, epoch: Epoch, scores: &EpochScores) -> Result<(), StoreError> {
+    pub fn set_scores(&self, epoch: Epoch, scores: &EpochWork) -> Result<(), StoreError> {
         let write = self.database.begin_write().map_err(failed)?;
         write.open_table(SCORES).map_err(failed)?.insert(epoch, scores.encode().as_slice()).map_err(failed)?;
         write.commit().map_err(failed)
@@ -161,13 +144,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn scores(&self) -> Result<Vec<(Epoch, EpochScores)>, StoreError> {
+    pub fn scores(&self) -> Result<Vec<(Epoch, EpochWork)>, StoreError> {
         let read = self.database.begin_read().map_err(failed)?;
         let table = read.open_table(SCORES).map_err(failed)?;
         let mut all = Vec::new();
         for row in table.iter().map_err(failed)? {
             let (epoch, bytes) = row.map_err(failed)?;
-            all.push((epoch.value(), EpochScores::decode_all(&mut bytes.value()).map_err(|_| StoreError::Damaged("scores"))?));
+            all.push((epoch.value(), EpochWork::decode_all(&mut bytes.value()).map_err(|_| StoreError::Damaged("scores"))?));
         }
         Ok(all)
     }
@@ -205,9 +188,9 @@ mod tests {
     fn scores_come_back_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), Digest::ZERO).unwrap();
-        let one = EpochScores { miners: [(3, MinerScore { flops: 9, passed: 2, failed: 0 })].into() };
+        let one = EpochWork { epoch: 1, miners: Vec::new() };
         store.set_scores(1, &one).unwrap();
-        store.set_scores(0, &EpochScores::default()).unwrap();
-        assert_eq!(store.scores().unwrap(), vec![(0, EpochScores::default()), (1, one)]);
+        store.set_scores(0, &EpochWork::default()).unwrap();
+        assert_eq!(store.scores().unwrap(), vec![(0, EpochWork::default()), (1, one)]);
     }
 }
