@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is decoded with another runtime's metadata. A read at a given block uses that block's runtime; a read at
 //! the newest block uses a runtime that was current at most [`VERSION_AGE`] ago, and is repeated after a look at the version if it
-//! cannot be decoded. Metadata is fetched when first needed, so that connecting costs two requests.
+//! cannot be decoded. Metadata is fetched when first needed, so that connecting costs one request.
 
 use std::{
     collections::HashMap,

@@ -190,4 +190,64 @@ mod tests {
         let stalled = EpochClock { tempo: u16::MAX, blocks_since_last_step: MAX_TEMPO, ..clock(1100, 0, 1) };
         assert_eq!(stalled.next_epoch_block(), Some(1101));
     }
+
+    /// The chain's own pipeline, block by block (chain.md 5.2): the epoch in which an extrinsic of each later block stands.
+    fn epochs(clock: &EpochClock, blocks: u32) -> Vec<(u32, u64)> {
+        let mut now = *clock;
+        let mut epochs = Vec::new();
+        for block in clock.block + 1..=clock.block + blocks {
+            now.blocks_since_last_step += 1;
+            let b = u64::from(block);
+            let runs = now.tempo != 0
+                && ((now.pending_epoch_at > 0 && b >= now.pending_epoch_at)
+                    || now.blocks_since_last_step > MAX_TEMPO
+                    || b - now.last_epoch_block >= u64::from(now.tempo));
+            if runs {
+                now = EpochClock {
+                    index: now.index + 1,
+                    last_epoch_block: b,
+                    pending_epoch_at: 0,
+                    blocks_since_last_step: 0,
+                    ..now
+                };
+            }
+            epochs.push((block, now.index));
+        }
+        epochs
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn windows_are_those_of_the_chain_run_block_by_block(
+            tempo in 1..40_u16,
+            since in 0..60_u32,
+            pending in proptest::option::of(1..80_u64),
+            near_limit in proptest::bool::weighted(0.2),
+            reveal_period in 1..4_u64,
+        ) {
+            let block = 100_000 + since;
+            let clock = EpochClock {
+                block,
+                index: 5,
+                last_epoch_block: 100_000,
+                pending_epoch_at: pending.map_or(0, |ahead| u64::from(block) + ahead),
+                tempo: if near_limit { u16::MAX } else { tempo },
+                blocks_since_last_step: if near_limit { MAX_TEMPO - 20 } else { since.into() },
+                reveal_period,
+            };
+            let epochs = epochs(&clock, 400);
+            // A commit in the next block belongs to the epoch of that block.
+            let commit_epoch = epochs[0].1;
+            proptest::prop_assert_eq!(clock.commit_epoch(), commit_epoch);
+            let wanted = commit_epoch + reveal_period;
+            let inside: Vec<u32> = epochs.iter().filter(|(_, epoch)| *epoch == wanted).map(|(block, _)| *block).collect();
+            let ends = epochs.iter().any(|(_, epoch)| *epoch > wanted);
+            if let (Some(first), Some(last), true) = (inside.first(), inside.last(), ends) {
+                let window = RevealWindow { first: *first, last: *last };
+                proptest::prop_assert_eq!(clock.next_commit_window(), Some(window));
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jsonrpsee::{
+    client_transport::ws::Url,
     core::client::{ClientT as _, Error as RpcError, Subscription, SubscriptionClientT as _},
     ws_client::{PingConfig, WsClient, WsClientBuilder},
 };
@@ -61,6 +62,7 @@ impl Link {
             return Ok(Arc::clone(client));
         }
         *slot = None;
+        self.resolve().await?;
         let build = WsClientBuilder::new()
             // The deadlines are kept here, where they can be explained; the library's own only have to be later.
             .connection_timeout(self.timeout * 2)
@@ -81,6 +83,24 @@ impl Link {
         *slot = Some(Arc::clone(&client));
         tracing::debug!(url = %self.url, "connected to the chain");
         Ok(client)
+    }
+
+    /// Looks the host up within the deadline. The library below looks it up again, but blocks the thread while it does: a dead name
+    /// server is found out here.
+    async fn resolve(&self) -> Result<(), ChainError> {
+        let unreachable = |reason: String| ChainError::Unreachable { url: self.url.clone(), reason };
+        let url = Url::parse(&self.url)
+            .map_err(|error| ChainError::Invalid(format!("`{}` is no chain endpoint: {error}", self.url)))?;
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Err(ChainError::Invalid(format!("`{}` is no chain endpoint: it names no host", self.url)));
+        };
+        // IPv6 hosts stand in brackets in a URL, and without them elsewhere.
+        let looking = tokio::net::lookup_host((host.trim_matches(['[', ']']), port));
+        match timeout(self.timeout, looking).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(unreachable(format!("{host}: {error}"))),
+            Err(_) => Err(unreachable(format!("{host} was not resolved within {} s", self.timeout.as_secs_f32()))),
+        }
     }
 
     /// Asks until there is an answer or the deadline passes. For requests that change nothing.

@@ -45,6 +45,18 @@ async fn an_endpoint_that_is_not_there_is_said_to_be_unreachable() {
     // Nobody listens on port 1 of this machine.
     let error = Client::connect("ws://127.0.0.1:1", options()).await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("refused"), "{error}");
+    // TLS asked of a node that speaks none; a name that is not one; an IPv6 address.
+    let node = node_at(5).await;
+    let error = Client::connect(&node.url().replace("ws:", "wss:"), options()).await.unwrap_err();
+    assert!(error.is_unreachable(), "{error}");
+    let error = Client::connect("ws://no-such-host.invalid:9944", options()).await.unwrap_err();
+    assert!(error.is_unreachable() && error.to_string().contains("no-such-host.invalid"), "{error}");
+    let error = Client::connect("ws://[::1]:1", options()).await.unwrap_err();
+    assert!(error.is_unreachable(), "{error}");
+    for nonsense in ["ws://", "ws://:9944", "ws://a b", "wss://host:99999"] {
+        let error = Client::connect(nonsense, options()).await.unwrap_err();
+        assert!(matches!(error, ChainError::Invalid(_)) && error.to_string().contains(nonsense), "{error}");
+    }
     let error = Client::connect("127.0.0.1:9944", options()).await.unwrap_err();
     assert!(matches!(error, ChainError::Invalid(_)) && error.to_string().contains("ws://"), "{error}");
 }
