@@ -35,7 +35,7 @@ impl Validator {
         let hotkey = Arc::new(global.hotkey()?);
         let chain = global.chain().await?;
         let config = ValidatorConfig { run, orchestrator: self.orchestrator, state_dir: self.state, bind: self.bind, device: self.device };
-        let validator = Actor::start(config, hotkey, chain).await?;
+        let mut validator = Actor::start(config, hotkey, chain).await?;
         let mut events = validator.events();
         let json = global.json;
         let shown = tokio::spawn(async move {

@@ -34,7 +34,7 @@ impl Wallet {
         let location = global.location()?;
         match self.action {
             Action::New { coldkey_uri, hotkey_uri } => {
-                let key = |uri: Option<String>| uri.map_or_else(Keypair::generate, |uri| Keypair::from_uri(&uri));
+                let key = |uri: Option<String>| uri.map_or_else(|| Ok(Keypair::generate()), |uri| Keypair::from_uri(&uri));
                 let (coldkey, hotkey) = (key(coldkey_uri)?, key(hotkey_uri)?);
                 Keys::create(&location, &coldkey, &hotkey)?;
                 if global.json {

@@ -1,0 +1,150 @@
+//! The demo's processes: this binary again, once per actor. Their stdout (JSON lines) is read, their stderr goes to a log file.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use starling_miner::Adversary;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::mpsc,
+};
+
+use super::stage::{Cast, Key};
+
+/// Patience for a process to say its first word.
+const FIRST_WORD: Duration = Duration::from_secs(60);
+
+/// A line that a process printed, or its end.
+#[derive(Debug)]
+pub enum Said {
+    /// A JSON line.
+    Line(Value),
+    /// It ended; true if with exit code 0.
+    Ended(bool),
+}
+
+/// All of them.
+pub struct Children {
+    out: PathBuf,
+    running: Vec<(String, Child)>,
+    pub heard: mpsc::Receiver<(String, Said)>,
+    tell: mpsc::Sender<(String, Said)>,
+}
+
+impl Children {
+    pub fn new(out: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(out.join("logs"))?;
+        let (tell, heard) = mpsc::channel(4096);
+        Ok(Self { out: out.to_owned(), running: Vec::new(), heard, tell })
+    }
+
+    fn spawn(&mut self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let log = File::create(self.out.join("logs").join(format!("{name}.log")))?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(arguments)
+            .arg("--json")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let stdout = child.stdout.take().with_context(|| format!("{name} has no stdout"))?;
+        let (tell, who) = (self.tell.clone(), name.to_owned());
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stdout).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let Ok(value) = serde_json::from_str(&line)
+                    && tell.send((who.clone(), Said::Line(value))).await.is_err()
+                {
+                    return;
+                }
+            }
+            let _ = tell.send((who, Said::Ended(true))).await;
+        });
+        self.running.push((name.to_owned(), child));
+        Ok(())
+    }
+
+    /// True if the process ended well; its stdout is closed already.
+    pub async fn ended_well(&mut self, name: &str) -> bool {
+        match self.running.iter_mut().find(|(n, _)| n == name) {
+            Some((_, child)) => matches!(tokio::time::timeout(Duration::from_secs(10), child.wait()).await, Ok(Ok(status)) if status.success()),
+            None => false,
+        }
+    }
+
+    async fn first_word(&mut self, name: &str, key: &str) -> anyhow::Result<String> {
+        let log = self.out.join("logs").join(format!("{name}.log"));
+        loop {
+            let heard = tokio::time::timeout(FIRST_WORD, self.heard.recv()).await;
+            match heard {
+                Ok(Some((who, Said::Line(value)))) if who == name => {
+                    if let Some(text) = value.get(key).and_then(Value::as_str) {
+                        return Ok(text.to_owned());
+                    }
+                }
+                Ok(Some((who, Said::Ended(_)))) if who == name => bail!("{name} ended at once: {}", tail(&log)),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => bail!("{name} said nothing for {} s: {}", FIRST_WORD.as_secs(), tail(&log)),
+            }
+        }
+    }
+
+    pub async fn chain(&mut self) -> anyhow::Result<String> {
+        let state = self.out.join("chain").display().to_string();
+        self.spawn("chain", &["localnet", "--listen", "127.0.0.1:0", "--state", &state])?;
+        self.first_word("chain", "url").await
+    }
+
+    fn actor(&mut self, role: &str, chain: &str, run: &Path, key: &Key, more: &[&str]) -> anyhow::Result<()> {
+        let (run, state) = (run.display().to_string(), self.out.join(&key.name).display().to_string());
+        let wallets = self.out.join("wallets").display().to_string();
+        let mut arguments = vec![role, "--run", &run, "--state", &state, "--endpoint", chain, "--wallet-path", &wallets, "--wallet", "demo", "--hotkey", &key.name];
+        arguments.extend_from_slice(more);
+        self.spawn(&key.name, &arguments)
+    }
+
+    pub async fn orchestrator(&mut self, chain: &str, run: &Path, cast: &Cast) -> anyhow::Result<String> {
+        self.actor("orchestrator", chain, run, &cast.owner, &[])?;
+        self.first_word(&cast.owner.name, "address").await
+    }
+
+    pub fn miner(&mut self, chain: &str, run: &Path, orchestrator: &str, key: &Key, cheats: Option<Adversary>) -> anyhow::Result<()> {
+        let how = cheats.map(|a| a.to_string());
+        let mut more = vec!["--orchestrator", orchestrator];
+        if let Some(how) = &how {
+            more.extend(["--test-only-adversary", how]);
+        }
+        self.actor("miner", chain, run, key, &more)
+    }
+
+    pub fn validator(&mut self, chain: &str, run: &Path, orchestrator: &str, key: &Key) -> anyhow::Result<()> {
+        self.actor("validator", chain, run, key, &["--orchestrator", orchestrator])
+    }
+
+    /// Stop whatever still runs.
+    pub async fn stop(&mut self) {
+        for (_, child) in &mut self.running {
+            let _ = child.start_kill();
+        }
+        for (_, child) in &mut self.running {
+            let _ = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
+        }
+    }
+}
+
+/// The end of a log, for an error.
+pub fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    let lines: Vec<&str> = lines.into_iter().rev().collect();
+    format!("{}\n(the whole log: {})", lines.join("\n"), log.display())
+}
