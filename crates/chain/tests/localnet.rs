@@ -25,7 +25,8 @@ fn options() -> Options {
 
 /// A chain with a started subnet of //Bob's.
 struct World {
-    net: Localnet,
+    /// Runs as long as it is held.
+    _net: Localnet,
     chain: Client,
     netuid: u16,
 }
@@ -41,7 +42,7 @@ async fn world() -> World {
     let (net, chain) = localnet().await;
     let (netuid, _) = chain.register_network(&key("//Bob"), &key("//Bob//hot").account()).await.unwrap();
     chain.start_call(&key("//Bob"), netuid).await.unwrap();
-    World { net, chain, netuid }
+    World { _net: net, chain, netuid }
 }
 
 impl World {
