@@ -238,6 +238,9 @@ impl Engine {
 
     fn enter(&mut self, pass: &Pass) -> Result<(), ModelError> {
         if self.round != Some((pass.epoch, pass.round)) {
+            if self.round.is_none_or(|(epoch, _)| epoch != pass.epoch) {
+                self.loaded = None;
+            }
             self.round = Some((pass.epoch, pass.round));
             self.tapes.clear();
             self.gradients.clear();

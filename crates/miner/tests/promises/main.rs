@@ -1,0 +1,8 @@
+//! The miner's promises, by topic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod adversaries;
+mod agenda;
+mod outbox;
+mod swarm;
+mod world;
