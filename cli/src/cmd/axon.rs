@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::keys::Signer;
 
 use crate::{Global, output};
 

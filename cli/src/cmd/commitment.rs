@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use starling_protocol::{
-    keys::{Account, Signer},
+    keys::Account,
     receipt::Anchor,
 };
 

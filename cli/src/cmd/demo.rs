@@ -45,9 +45,26 @@ pub struct Demo {
     /// Seed of weights, data order and routing.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Nats per token by which the loss must fall for the demo to succeed.
+    #[arg(long, default_value_t = 1.5)]
+    margin: f64,
+    /// TEST ONLY: kill a process in the middle of an epoch (kill-miner, restart-miner, restart-orchestrator).
+    #[arg(long, value_enum, value_name = "FAULT")]
+    test_only_fault: Option<Fault>,
     /// Seconds after which the demo has failed.
     #[arg(long, default_value_t = 600)]
     limit: u64,
+}
+
+/// What happens to a process in the middle of the first epoch; always `kill -9`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fault {
+    /// The first miner dies and stays away.
+    KillMiner,
+    /// The first miner dies and comes back at once.
+    RestartMiner,
+    /// The orchestrator dies and comes back at once.
+    RestartOrchestrator,
 }
 
 /// Marks a folder that a demo may replace.
@@ -88,7 +105,7 @@ impl Demo {
         for validator in &cast.validators {
             children.validator(&chain, &prepared.file, &orchestrator, validator)?;
         }
-        let seen = watch::until_finished(&mut children, &prepared.config, &cast).await?;
+        let seen = watch::until_finished(&mut children, &prepared.config, &cast, self.test_only_fault, &orchestrator).await?;
         watch::say("the run is finished; waiting for the chain to pay");
         let graph = stage::paid(&chain, &cast, &seen).await?;
         children.stop().await;

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use serde_json::json;
-use starling_protocol::keys::Signer;
 
 use crate::{Global, exit::Refused, output};
 

@@ -9,7 +9,7 @@ use starling_model::data::{Corpus, Tokenizer};
 use starling_protocol::{
     Digest,
     config::{DataConfig, RunConfig},
-    keys::{Account, Signer},
+    keys::Account,
 };
 
 use crate::{Global, output};

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::keys::{Account, Signer};
+use starling_protocol::keys::Account;
 
 use crate::{Global, output};
 

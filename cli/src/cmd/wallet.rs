@@ -2,7 +2,6 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::keys::Signer;
 use starling_wallet::{Keypair, Wallet as Keys};
 
 use crate::{Global, output};

@@ -3,7 +3,6 @@
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::keys::Signer;
 
 use crate::{Global, exit::Refused, output};
 

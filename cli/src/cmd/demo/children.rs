@@ -26,14 +26,16 @@ const FIRST_WORD: Duration = Duration::from_secs(60);
 pub enum Said {
     /// A JSON line.
     Line(Value),
-    /// It ended; true if with exit code 0.
-    Ended(bool),
+    /// It ended.
+    Ended,
 }
 
 /// All of them.
 pub struct Children {
     out: PathBuf,
-    running: Vec<(String, Child)>,
+    running: Vec<(String, Child, Vec<String>)>,
+    /// Ends that a fault has caused and nobody should mind.
+    expected: Vec<String>,
     pub heard: mpsc::Receiver<(String, Said)>,
     tell: mpsc::Sender<(String, Said)>,
 }
@@ -42,11 +44,11 @@ impl Children {
     pub fn new(out: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(out.join("logs"))?;
         let (tell, heard) = mpsc::channel(4096);
-        Ok(Self { out: out.to_owned(), running: Vec::new(), heard, tell })
+        Ok(Self { out: out.to_owned(), running: Vec::new(), expected: Vec::new(), heard, tell })
     }
 
     fn spawn(&mut self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let log = File::create(self.out.join("logs").join(format!("{name}.log")))?;
+        let log = File::options().create(true).append(true).open(self.out.join("logs").join(format!("{name}.log")))?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments)
             .arg("--json")
@@ -67,16 +69,38 @@ impl Children {
                     return;
                 }
             }
-            let _ = tell.send((who, Said::Ended(true))).await;
+            let _ = tell.send((who, Said::Ended)).await;
         });
-        self.running.push((name.to_owned(), child));
+        self.running.push((name.to_owned(), child, arguments.iter().map(|a| (*a).to_owned()).collect()));
         Ok(())
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self, name: &str) -> anyhow::Result<Vec<String>> {
+        let at = self.running.iter().position(|(n, ..)| n == name).with_context(|| format!("{name} does not run"))?;
+        let (_, mut child, arguments) = self.running.remove(at);
+        self.expected.push(name.to_owned());
+        child.start_kill()?;
+        child.wait().await?;
+        Ok(arguments)
+    }
+
+    /// Start a killed process again with the same state; `more` arguments come on top.
+    pub fn restart(&mut self, name: &str, arguments: &[String], more: &[&str]) -> anyhow::Result<()> {
+        let all: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        self.spawn(name, &all)
+    }
+
+    /// True once for every end that a fault has caused.
+    pub fn was_killed(&mut self, name: &str) -> bool {
+        let at = self.expected.iter().position(|n| n == name);
+        at.map(|i| self.expected.remove(i)).is_some()
     }
 
     /// True if the process ended well; its stdout is closed already.
     pub async fn ended_well(&mut self, name: &str) -> bool {
-        match self.running.iter_mut().find(|(n, _)| n == name) {
-            Some((_, child)) => matches!(tokio::time::timeout(Duration::from_secs(10), child.wait()).await, Ok(Ok(status)) if status.success()),
+        match self.running.iter_mut().find(|(n, ..)| n == name) {
+            Some((_, child, _)) => matches!(tokio::time::timeout(Duration::from_secs(10), child.wait()).await, Ok(Ok(status)) if status.success()),
             None => false,
         }
     }
@@ -91,7 +115,7 @@ impl Children {
                         return Ok(text.to_owned());
                     }
                 }
-                Ok(Some((who, Said::Ended(_)))) if who == name => bail!("{name} ended at once: {}", tail(&log)),
+                Ok(Some((who, Said::Ended))) if who == name => bail!("{name} ended at once: {}", tail(&log)),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => bail!("{name} said nothing for {} s: {}", FIRST_WORD.as_secs(), tail(&log)),
             }
@@ -132,10 +156,10 @@ impl Children {
 
     /// Stop whatever still runs.
     pub async fn stop(&mut self) {
-        for (_, child) in &mut self.running {
+        for (_, child, _) in &mut self.running {
             let _ = child.start_kill();
         }
-        for (_, child) in &mut self.running {
+        for (_, child, _) in &mut self.running {
             let _ = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
         }
     }

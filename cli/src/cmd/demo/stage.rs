@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use starling_chain::{Client, Metagraph, Options};
-use starling_protocol::{Digest, keys::{Account, Signer}};
+use starling_protocol::{Digest, keys::Account};
 use starling_wallet::{Keypair, Wallet, WalletLocation};
 
 use super::{Demo, watch::Seen};
@@ -115,8 +115,8 @@ momentum = 0.3
 min_miners_per_stage = 1
 max_miners_per_stage = 8
 gather_ms = 4000
-sample_timeout_ms = 30000
-liveness_timeout_ms = 15000
+sample_timeout_ms = 20000
+liveness_timeout_ms = 8000
 anchor_blocks = 60
 merge_timeout_ms = 30000
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use starling_protocol::config::RunConfig;
 
 use super::{
+    Fault,
     children::{Children, Said},
     stage::Cast,
 };
@@ -52,6 +53,10 @@ pub struct Seen {
     pub last_weights: Vec<String>,
     pub epochs_audited: u32,
     pub benched: Vec<u16>,
+    /// Where the orchestrator is.
+    pub address: String,
+    /// Killed by a fault for good.
+    pub killed: Option<u16>,
 }
 
 struct Show {
@@ -90,8 +95,8 @@ impl Show {
 }
 
 /// Follow the processes until orchestrator and validators have ended well.
-pub async fn until_finished(children: &mut Children, config: &RunConfig, cast: &Cast) -> anyhow::Result<Seen> {
-    let mut seen = Seen::default();
+pub async fn until_finished(children: &mut Children, config: &RunConfig, cast: &Cast, fault: Option<Fault>, address: &str) -> anyhow::Result<Seen> {
+    let mut seen = Seen { address: address.to_owned(), ..Seen::default() };
     for miner in &cast.miners {
         seen.miners.insert(miner.uid, MinerSeen::default());
     }
@@ -100,23 +105,46 @@ pub async fn until_finished(children: &mut Children, config: &RunConfig, cast: &
     while !open.is_empty() {
         let Some((who, said)) = children.heard.recv().await else { bail!("all processes are gone") };
         match said {
-            Said::Line(value) if who == cast.owner.name => orchestrator(&mut seen, &show, &value),
+            Said::Line(value) if who == cast.owner.name => {
+                orchestrator(&mut seen, &show, &value);
+                if let Some(fault) = fault.filter(|_| value["event"] == "round" && seen.points.len() == 2) {
+                    strike(children, &mut seen, &show, cast, fault).await?;
+                }
+            }
             Said::Line(value) if who.starts_with("validator") => validator(&mut seen, &show, &who, &value),
             Said::Line(value) => miner(&mut seen, cast, &who, &value),
-            Said::Ended(_) if open.contains(&who) => {
+            Said::Ended if children.was_killed(&who) => show.line(&format!("{who} was killed")),
+            Said::Ended if open.contains(&who) => {
                 open.retain(|name| *name != who);
                 if !children.ended_well(&who).await {
                     bail!("{who} ended before its work was done; see its log in the logs folder");
                 }
             }
-            Said::Ended(_) if who == "chain" => bail!("the chain ended"),
-            Said::Ended(_) => show.line(&format!("{who} ended")),
+            Said::Ended if who == "chain" => bail!("the chain ended"),
+            Said::Ended => show.line(&format!("{who} ended")),
         }
     }
     if let Some(bar) = &show.bar {
         bar.finish_and_clear();
     }
     Ok(seen)
+}
+
+/// Let the fault happen.
+async fn strike(children: &mut Children, seen: &mut Seen, show: &Show, cast: &Cast, fault: Fault) -> anyhow::Result<()> {
+    let victim = if fault == Fault::RestartOrchestrator { &cast.owner } else { cast.miners.first().unwrap_or(&cast.owner) };
+    show.line(&format!("kill -9 of {}", victim.name));
+    let arguments = children.kill(&victim.name).await?;
+    match fault {
+        Fault::KillMiner => seen.killed = Some(victim.uid),
+        Fault::RestartMiner => children.restart(&victim.name, &arguments, &[])?,
+        Fault::RestartOrchestrator => {
+            // Peers know its address: it must come back on the same port.
+            let port = seen.address.rsplit(':').next().unwrap_or("0").to_owned();
+            children.restart(&victim.name, &arguments, &["--bind", &format!("127.0.0.1:{port}")])?;
+        }
+    }
+    Ok(())
 }
 
 fn number(value: &Value, key: &str) -> u64 {

@@ -1,0 +1,124 @@
+//! Bad input gives one clear sentence with the remedy, the right exit code, no panic, and loses nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+fn starling(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_starling")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// It must fail with `code`, say all of `words` on stderr, and print no result.
+fn refused(arguments: &[&str], code: i32, words: &[&str]) {
+    let output = starling(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty(), "{arguments:?} printed a result: {}", String::from_utf8_lossy(&output.stdout));
+    for word in words {
+        assert!(said.contains(word), "{arguments:?} does not say `{word}`: {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+struct Chain(Child, String);
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn chain() -> Chain {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_starling"))
+        .args(["localnet", "--listen", "127.0.0.1:0", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let first: serde_json::Value = serde_json::from_str(&line).unwrap();
+    Chain(child, first["url"].as_str().unwrap().to_owned())
+}
+
+fn wallet(dir: &Path) -> Vec<String> {
+    vec!["--wallet-path".into(), dir.display().to_string()]
+}
+
+#[test]
+fn an_endpoint_that_nobody_serves_is_unreachable_and_says_so() {
+    refused(&["metagraph", "1", "--endpoint", "ws://127.0.0.1:9", "--timeout", "3"], 3, &["127.0.0.1:9"]);
+}
+
+#[test]
+fn a_missing_key_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    refused(&["register", "--netuid", "1", "--wallet-path", &path], 5, &["default", "coldkey"]);
+}
+
+#[test]
+fn an_unknown_key_in_the_run_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run.toml");
+    std::fs::write(&file, "name = \"x\"\nlerning_rate = 3\n").unwrap();
+    refused(&["run", "check", file.to_str().unwrap()], 1, &["run.toml", "lerning_rate"]);
+}
+
+#[test]
+fn a_missing_run_file_is_named() {
+    refused(&["run", "check", "/nowhere/run.toml"], 1, &["/nowhere/run.toml"]);
+}
+
+#[test]
+fn wrong_usage_is_explained_with_code_2() {
+    for arguments in [&["metagraph"][..], &["metagraph", "x"], &["nonsense"], &["stake", "add", "--netuid", "1", "1e5"], &["weights", "set", "--netuid", "1", "3=-1"]] {
+        refused(arguments, 2, &["error"]);
+    }
+}
+
+#[test]
+fn a_subnet_that_is_not_there_and_a_port_in_use_are_said() {
+    let chain = chain();
+    refused(&["metagraph", "999", "--endpoint", &chain.1], 4, &["999"]);
+    let address = chain.1.trim_start_matches("ws://");
+    refused(&["localnet", "--listen", address], 1, &["cannot listen", address, "--listen"]);
+}
+
+#[test]
+fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
+    let chain = chain();
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| -> serde_json::Value {
+        let mut all: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        all.extend(wallet(dir.path()));
+        all.extend(["--endpoint".into(), chain.1.clone(), "--json".into()]);
+        let output = starling(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    run(&["wallet", "new", "--coldkey-uri", "//Alice"]);
+    let netuid = run(&["subnet", "create"])["netuid"].as_u64().unwrap().to_string();
+    run(&["subnet", "start", "--netuid", &netuid]);
+    run(&["stake", "add", "--netuid", &netuid, "100"]);
+    run(&["commitment", "set", "--netuid", &netuid, "hello"]);
+    let read = run(&["commitment", "get", "--netuid", &netuid]);
+    assert_eq!(read["data"], hex::encode("hello"));
+    let graph = run(&["metagraph", &netuid]);
+    assert_eq!(graph["neurons"].as_array().unwrap().len(), 1);
+    assert!(graph["neurons"][0]["alpha_stake"].as_u64().unwrap() > 0);
+    assert_eq!(run(&["wallet", "list"]).as_array().unwrap().len(), 1);
+    assert!(run(&["hyperparameters", &netuid])["tempo"].is_number());
+    let twice = {
+        let mut all = vec!["register".to_owned(), "--netuid".into(), netuid.clone(), "--endpoint".into(), chain.1.clone()];
+        all.extend(wallet(dir.path()));
+        starling(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert_eq!(twice.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("already"));
+}

@@ -1,1 +1,0 @@
-//! starling-e2e
