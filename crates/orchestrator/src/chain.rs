@@ -1,5 +1,7 @@
 //! What the orchestrator needs of the blockchain, as a seam: the real client in operation, a scripted one in tests.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use starling_chain::Client;
 use starling_protocol::{
@@ -7,10 +9,13 @@ use starling_protocol::{
     keys::{Account, Signer},
 };
 
-/// The blockchain.
+/// Longest wait for one block; the public chain makes one every 12 seconds.
+const BLOCK: Duration = Duration::from_secs(60);
+
+/// The blockchain. Every call ends by its own deadline.
 pub trait Chain: Send + Sync + 'static {
-    /// Newest final block.
-    fn block(&self) -> BoxFuture<'_, Result<u32, String>>;
+    /// The newest final block, once there is a newer one than `last`.
+    fn block_after(&self, last: Option<u32>) -> BoxFuture<'_, Result<u32, String>>;
     /// Slot of a hotkey on the run's subnet.
     fn uid(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Uid>, String>>;
     /// A hotkey's commitment on the run's subnet, and its block.
@@ -29,8 +34,13 @@ pub struct Subnet {
 }
 
 impl Chain for Subnet {
-    fn block(&self) -> BoxFuture<'_, Result<u32, String>> {
-        Box::pin(async { self.client.head().await.map(|b| b.number).map_err(|e| e.to_string()) })
+    fn block_after(&self, last: Option<u32>) -> BoxFuture<'_, Result<u32, String>> {
+        Box::pin(async move {
+            if let Some(last) = last {
+                self.client.wait_for_block(last.saturating_add(1), BLOCK).await.map_err(|e| e.to_string())?;
+            }
+            self.client.head().await.map(|b| b.number).map_err(|e| e.to_string())
+        })
     }
     fn uid(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Uid>, String>> {
         Box::pin(async move { self.client.uid(self.netuid, &hotkey).await.map_err(|e| e.to_string()) })
@@ -42,6 +52,8 @@ impl Chain for Subnet {
         })
     }
     fn commit<'a>(&'a self, hotkey: &'a dyn Signer, data: Vec<u8>) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move { self.client.set_commitment(hotkey, self.netuid, &data).await.map(|_| ()).map_err(|e| e.to_string()) })
+        Box::pin(async move {
+            self.client.set_commitment(hotkey, self.netuid, &data).await.map(|_| ()).map_err(|e| e.to_string())
+        })
     }
 }

@@ -1,23 +1,48 @@
 //! The orchestrator: admits miners, routes samples, runs epochs, writes the ledger. It never touches a tensor.
 //!
 //! All rules live in `starling_protocol::state`; this room gives them a clock, a disk, a network and a chain. One task
-//! ([`actor`]) owns the state; it appends to the store before anybody sees an entry, so `kill -9` at any instruction loses nothing
-//! that was promised (design D10).
+//! (`actor`) writes; an entry is on disk before anybody sees it ([`ledger`], [`store`]), so `kill -9` at any instruction loses
+//! nothing that was promised (design D10). Peers' requests are answered in `requests`, the chain is followed in `watch`.
 
 mod actor;
 pub mod chain;
+pub mod ledger;
+mod peers;
 mod requests;
 pub mod store;
+mod watch;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+#[cfg(test)]
+mod tests;
 
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
 use starling_network::{NetworkConfig, NetworkError, Node, PeerAddress, Roll};
-use starling_protocol::{Signer, config::RunConfig, ledger::Entry, state::State};
-use tokio::sync::{broadcast, watch};
+use starling_protocol::{
+    Account, Signer, Uid,
+    config::{ConfigError, RunConfig},
+    ledger::Entry,
+    state::State,
+};
+use tokio::sync::{broadcast, mpsc, watch as channel};
+use tokio_util::task::AbortOnDropHandle;
 
-pub use actor::Ledger;
 pub use chain::{Chain, Subnet};
+pub use ledger::Ledger;
 pub use store::StoreError;
+
+use crate::{actor::Actor, ledger::Writer, peers::Peers, requests::Requests};
+
+/// How long the chain's word on a registration is good for.
+const REGISTRATION: Duration = Duration::from_secs(30);
+/// Longest wait for the task to end when told to.
+const STOPPING: Duration = Duration::from_secs(10);
 
 /// How an orchestrator is set up.
 #[derive(Clone, Debug)]
@@ -26,7 +51,7 @@ pub struct OrchestratorConfig {
     pub run: RunConfig,
     /// Folder for ledger, identity and served blobs.
     pub state_dir: PathBuf,
-    /// Where to listen.
+    /// Where to listen; port 0 takes a free one.
     pub bind: SocketAddr,
     /// Folder with token shards and manifest, served by hash.
     pub shards: Option<PathBuf>,
@@ -39,18 +64,21 @@ pub enum OrchestratorError {
     #[error("the run is led by hotkey {needed}, this is {found}: use the wallet that made the run's file")]
     NotTheLeader {
         /// In the run's file.
-        needed: starling_protocol::Account,
+        needed: Account,
         /// In the wallet.
-        found: starling_protocol::Account,
+        found: Account,
     },
+    /// The configuration has no text form.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The ledger's store.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// A file that was to be served.
-    #[error("cannot read {path}: {reason}")]
+    /// A file that was to be served, or the state directory.
+    #[error("cannot use {path}: {reason}")]
     File {
         /// Which.
         path: PathBuf,
@@ -62,15 +90,16 @@ pub enum OrchestratorError {
     Stopped(String),
 }
 
-/// A running orchestrator.
+/// A running orchestrator. Dropping it ends it as abruptly as a kill; nothing that was promised is lost.
 #[derive(Debug)]
 pub struct Orchestrator {
-    node: Arc<Node>,
+    node: Node,
     ledger: Arc<Ledger>,
-    task: tokio::task::JoinHandle<Result<(), OrchestratorError>>,
+    stop: channel::Sender<bool>,
+    task: Option<AbortOnDropHandle<Result<(), OrchestratorError>>>,
 }
 
-/// An entry together with the state after it, for whoever shows progress.
+/// An entry that has just become durable, for whoever shows progress.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// The entry.
@@ -84,35 +113,30 @@ impl Orchestrator {
     ///
     /// # Errors
     /// [`OrchestratorError`].
-    pub async fn start(config: OrchestratorConfig, hotkey: Arc<dyn Signer>, chain: Arc<dyn Chain>) -> Result<Self, OrchestratorError> {
+    pub async fn start(
+        config: OrchestratorConfig,
+        hotkey: Arc<dyn Signer>,
+        chain: Arc<dyn Chain>,
+    ) -> Result<Self, OrchestratorError> {
         if hotkey.account() != config.run.orchestrator {
             return Err(OrchestratorError::NotTheLeader { needed: config.run.orchestrator, found: hotkey.account() });
         }
-        let file = |path: &std::path::Path, e: &dyn std::fmt::Display| OrchestratorError::File { path: path.to_owned(), reason: e.to_string() };
+        config.run.validate()?;
         std::fs::create_dir_all(&config.state_dir).map_err(|e| file(&config.state_dir, &e))?;
-        let ledger = Arc::new(Ledger::open(&config.state_dir, &config.run, hotkey.clone())?);
-        let lookup = {
-            let chain = chain.clone();
-            Box::new(move |account| -> futures::future::BoxFuture<'static, _> {
-                let chain = chain.clone();
-                Box::pin(async move { chain.uid(account).await })
-            })
+        let (ledger, writer) = Ledger::open(&config.state_dir, &config.run, hotkey.clone())?;
+        let roll = Arc::new(Roll::new(config.run.netuid, REGISTRATION, lookup(ledger.clone(), chain.clone())));
+        let (stop, stopped) = channel::channel(false);
+        let parts = Parts { run: &config.run, roll: roll.clone(), hotkey: hotkey.clone(), chain, stop: stopped };
+        let (task, requests) = parts.spawn(ledger.clone(), writer)?;
+        let network = NetworkConfig {
+            bind: config.bind,
+            ..NetworkConfig::local(config.state_dir.join("network"), config.run.id())
         };
-        let roll = Arc::new(Roll::new(config.run.netuid, Duration::from_secs(30), lookup));
-        let network = NetworkConfig { bind: config.bind, ..NetworkConfig::local(config.state_dir.join("network"), config.run.id()) };
-        let (task, requests) = actor::spawn(ledger.clone(), chain, roll.clone(), hotkey.clone(), config.run.to_toml().unwrap_or_default());
-        let node = Arc::new(Node::start(network, hotkey, roll, Arc::new(requests)).await?);
+        let node = Node::start(network, hotkey, roll, Arc::new(requests)).await?;
         if let Some(folder) = &config.shards {
-            let listing = std::fs::read_dir(folder).map_err(|e| file(folder, &e))?;
-            for item in listing {
-                let path = item.map_err(|e| file(folder, &e))?.path();
-                if path.is_file() {
-                    let bytes = std::fs::read(&path).map_err(|e| file(&path, &e))?;
-                    node.put(bytes.into()).await?;
-                }
-            }
+            serve(&node, folder).await?;
         }
-        Ok(Self { node, ledger, task })
+        Ok(Self { node, ledger, stop, task: Some(task) })
     }
 
     /// Where peers reach it.
@@ -127,25 +151,111 @@ impl Orchestrator {
         self.ledger.progress()
     }
 
-    /// Look at the state.
+    /// Look at the state; keep it short, the run waits meanwhile.
     pub fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
         self.ledger.look(at)
     }
 
     /// Changes whenever the ledger grows.
     #[must_use]
-    pub fn length(&self) -> watch::Receiver<u64> {
+    pub fn length(&self) -> channel::Receiver<u64> {
         self.ledger.length()
     }
 
-    /// Until the run is finished or the orchestrator cannot go on.
+    /// Until the run is finished, peers have read the end and it is anchored (or had half a minute for it), or until the
+    /// orchestrator cannot go on. Asked again, answers at once.
     ///
     /// # Errors
     /// [`OrchestratorError`].
     pub async fn finished(&mut self) -> Result<(), OrchestratorError> {
-        match (&mut self.task).await {
-            Ok(result) => result,
-            Err(e) => Err(OrchestratorError::Stopped(e.to_string())),
+        let Some(task) = &mut self.task else { return Ok(()) };
+        let result = task.await;
+        self.task = None;
+        result.map_err(|e| OrchestratorError::Stopped(e.to_string()))?
+    }
+
+    /// Stop taking anything, and close. The run can be continued from the state directory.
+    ///
+    /// # Errors
+    /// [`OrchestratorError`] if the last entries could not be written.
+    pub async fn shutdown(mut self) -> Result<(), OrchestratorError> {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(STOPPING, self.finished()).await;
+        self.node.shutdown().await;
+        ended.unwrap_or_else(|_| Err(OrchestratorError::Stopped(format!("not within {} s", STOPPING.as_secs()))))
+    }
+}
+
+/// What the task needs besides the ledger.
+struct Parts<'a> {
+    run: &'a RunConfig,
+    roll: Arc<Roll>,
+    hotkey: Arc<dyn Signer>,
+    chain: Arc<dyn Chain>,
+    stop: channel::Receiver<bool>,
+}
+
+type Task = AbortOnDropHandle<Result<(), OrchestratorError>>;
+
+impl Parts<'_> {
+    /// The task, and the handler through which peers reach it.
+    fn spawn(self, ledger: Arc<Ledger>, writer: Writer) -> Result<(Task, Requests), OrchestratorError> {
+        let toml = self.run.to_toml()?;
+        let patience = Duration::from_millis(self.run.epoch.liveness_timeout_ms);
+        let peers = Arc::new(Peers::new(patience));
+        let (ask, asks) = mpsc::channel(1024);
+        let (seen, sights) = mpsc::channel(1024);
+        let requests = Requests {
+            ledger: ledger.clone(),
+            roll: self.roll,
+            ask,
+            peers: peers.clone(),
+            toml,
+            longest_wait: patience / 3,
+        };
+        let follow = tokio::spawn(watch::follow(ledger.clone(), self.chain.clone(), seen));
+        let follow = AbortOnDropHandle::new(follow);
+        let anchorer = AbortOnDropHandle::new(tokio::spawn(watch::anchor_ledger(ledger, self.chain, self.hotkey)));
+        let actor = Actor { writer, asks, sights, peers, stop: self.stop, anchorer };
+        let task = tokio::spawn(async move {
+            let result = actor.run().await;
+            drop(follow);
+            result
+        });
+        Ok((AbortOnDropHandle::new(task), requests))
+    }
+}
+
+/// Who is registered: the chain's word; while the chain is away, the ledger's.
+fn lookup(ledger: Arc<Ledger>, chain: Arc<dyn Chain>) -> starling_network::roll::Lookup {
+    Box::new(move |account| -> BoxFuture<'static, Result<Option<Uid>, String>> {
+        let (ledger, chain) = (ledger.clone(), chain.clone());
+        Box::pin(async move {
+            let error = match chain.uid(account).await {
+                Ok(uid) => return Ok(uid),
+                Err(error) => error,
+            };
+            let known = ledger.look(|s| {
+                let miner = s.members().get(&account).map(|m| m.uid);
+                miner.or_else(|| s.auditors().get(&account).map(|a| a.uid))
+            });
+            known.map(Some).ok_or(error)
+        })
+    })
+}
+
+fn file(path: &Path, reason: &dyn std::fmt::Display) -> OrchestratorError {
+    OrchestratorError::File { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// Serve every file of a folder by its hash.
+async fn serve(node: &Node, folder: &Path) -> Result<(), OrchestratorError> {
+    for item in std::fs::read_dir(folder).map_err(|e| file(folder, &e))? {
+        let path = item.map_err(|e| file(folder, &e))?.path();
+        if path.is_file() {
+            let bytes = tokio::fs::read(&path).await.map_err(|e| file(&path, &e))?;
+            node.put(bytes.into()).await?;
         }
     }
+    Ok(())
 }

@@ -1,10 +1,6 @@
 //! What peers ask, from bytes to bytes. Reading is answered here; everything that writes goes through the one task.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -13,134 +9,165 @@ use starling_network::{Handler, Peer, Roll};
 use starling_protocol::{
     Account, Uid,
     ledger::Event,
-    message::Join,
+    message::{Join, Role},
     signed::Signed,
-    wire::{self, Request, Response, Submission},
+    state::Phase,
+    wire::{self, MAX_SUBMISSIONS, Request, Response, Submission},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::{Ledger, actor::Draft};
+use crate::{
+    ledger::{Ledger, Writer},
+    peers::Peers,
+};
 
 /// Longest wait for the task's answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Most messages in one request.
-const MAX_SUBMISSIONS: usize = 256;
+/// What a join costs of a peer's allowance, and a receipt; any other message costs 1. So a peer may send 80 receipts in a second
+/// for ever, and ten thousand at once.
+const JOIN: f64 = 8.0;
+const RECEIPT: f64 = 0.05;
+
+type Answer = oneshot::Sender<Result<(), String>>;
 
 /// Something to enter into the ledger.
-pub(crate) enum Entrance {
-    Join(Signed<Join>, Uid),
+#[derive(Debug)]
+enum Entrance {
+    Join(Account, Signed<Join>, Uid),
     Submit(Account, Vec<Submission>),
 }
 
+/// An entrance whose asker waits.
+#[derive(Debug)]
 pub(crate) struct Ask {
     entrance: Entrance,
-    answer: oneshot::Sender<Result<(), String>>,
+    answer: Answer,
 }
 
 impl Ask {
-    /// Try it; the answer is sent once the draft is on disk.
-    pub(crate) fn enter(self, draft: &mut Draft<'_>) -> (oneshot::Sender<Result<(), String>>, Result<(), String>) {
+    /// Try it. The answer may be given once the draft is on disk.
+    pub(crate) fn enter(self, writer: &mut Writer) -> (Answer, Result<(), String>) {
         let result = match self.entrance {
-            Entrance::Join(join, uid) => joined(draft, join, uid),
-            Entrance::Submit(from, submissions) => submissions.into_iter().try_for_each(|s| match draft.state.admit(&from, s) {
-                Ok(Some(event)) => draft.push(event),
-                Ok(None) => Ok(()),
-                Err(refusal) => Err(refusal.to_string()),
-            }),
+            Entrance::Join(from, join, uid) => joined(writer, from, join, uid),
+            Entrance::Submit(from, submissions) => submitted(writer, from, submissions),
         };
         (self.answer, result)
     }
 }
 
-fn joined(draft: &mut Draft<'_>, join: Signed<Join>, uid: Uid) -> Result<(), String> {
-    // A slot that changed hands on chain: whoever held it before is gone.
-    let former = draft.state.members().iter().find(|(a, m)| **a != join.signer && m.uid == uid && m.live).map(|(a, _)| *a);
-    if let Some(account) = former {
-        draft.push(Event::Gone { account })?;
+fn push(writer: &mut Writer, event: Option<Event>) -> Result<(), String> {
+    event.map_or(Ok(()), |event| writer.push(event).map_err(|e| e.to_string()))
+}
+
+/// All in order; the first refusal ends it, those before stay.
+fn submitted(writer: &mut Writer, from: Account, submissions: Vec<Submission>) -> Result<(), String> {
+    let all = submissions.len();
+    for (index, submission) in submissions.into_iter().enumerate() {
+        let kind = name(&submission);
+        let admitted = writer.state().admit(&from, submission).map_err(|refusal| refusal.to_string());
+        admitted
+            .and_then(|event| push(writer, event))
+            .map_err(|why| format!("message {} of {all} ({kind}): {why}", index + 1))?;
     }
-    let from = join.signer;
-    match draft.state.admit_join(&from, join, uid, draft.now_ms) {
-        Ok(Some(event)) => draft.push(event),
-        Ok(None) => Ok(()),
-        Err(refusal) => Err(refusal.to_string()),
+    Ok(())
+}
+
+fn joined(writer: &mut Writer, from: Account, join: Signed<Join>, uid: Uid) -> Result<(), String> {
+    // A slot that changed hands on chain: whoever held it before is gone. (Whether the newcomer may join is another question.)
+    let state = writer.state();
+    let former = state.members().iter().find(|(a, m)| **a != from && m.uid == uid && m.live).map(|(a, _)| *a);
+    if let Some(account) = former.filter(|_| join.body.role == Role::Miner && *state.phase() != Phase::Finished) {
+        push(writer, Some(Event::Gone { account }))?;
+    }
+    let event = writer.state().admit_join(&from, join, uid, writer.now_ms()).map_err(|refusal| refusal.to_string())?;
+    push(writer, event)
+}
+
+fn name(submission: &Submission) -> &'static str {
+    match submission {
+        Submission::Receipt(r) => r.body.work.name(),
+        Submission::Ready(_) => "ready",
+        Submission::Complaint(_) => "complaint",
+        Submission::Report(_) => "report",
     }
 }
 
 /// The request handler.
-pub struct Requests {
-    ledger: Arc<Ledger>,
-    roll: Arc<Roll>,
-    ask: mpsc::Sender<Ask>,
-    liveness: Arc<Mutex<BTreeMap<Account, Instant>>>,
-    toml: String,
-    longest_wait: Duration,
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) roll: Arc<Roll>,
+    pub(crate) ask: mpsc::Sender<Ask>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) toml: String,
+    pub(crate) longest_wait: Duration,
 }
 
 impl Requests {
-    pub(crate) fn new(
-        ledger: Arc<Ledger>,
-        roll: Arc<Roll>,
-        ask: mpsc::Sender<Ask>,
-        liveness: Arc<Mutex<BTreeMap<Account, Instant>>>,
-        toml: String,
-        longest_wait: Duration,
-    ) -> Self {
-        Self { ledger, roll, ask, liveness, toml, longest_wait }
-    }
-
-    fn alive(&self, account: Account) {
-        self.liveness.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Instant::now());
-    }
-
-    async fn enter(&self, entrance: Entrance) -> Response {
+    async fn enter(&self, entrance: Entrance) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
-        if self.ask.send(Ask { entrance, answer }).await.is_err() {
-            return Response::Refused("the run is finished or the orchestrator is stopping".into());
+        let asked = async {
+            self.ask.send(Ask { entrance, answer }).await.ok()?;
+            answered.await.ok()
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err("the orchestrator is stopping; if it comes back, ask again".into()),
+            Err(_) => Err(format!("the ledger was not written within {} s: ask again", PATIENCE.as_secs())),
         }
-        match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok(Ok(()))) => Response::Accepted,
-            Ok(Ok(Err(why))) => Response::Refused(why),
-            Ok(Err(_)) | Err(_) => Response::Refused("the orchestrator could not write its ledger: try again".into()),
+    }
+
+    async fn join(&self, from: Account, join: Signed<Join>) -> Result<(), String> {
+        if join.signer != from {
+            return Err(format!("the join is not signed by {from}, who sends it"));
+        }
+        self.peers.charge(from, JOIN)?;
+        let uid = self.roll.uid(&from).await.map_err(|why| format!("the chain cannot be asked about {from}: {why}"))?;
+        let uid = uid.ok_or_else(|| format!("{from} is not registered on the run's subnet: register first"))?;
+        self.enter(Entrance::Join(from, join, uid)).await
+    }
+
+    async fn submit(&self, from: Account, submissions: Vec<Submission>) -> Result<(), String> {
+        if submissions.len() > MAX_SUBMISSIONS {
+            return Err(format!("{} messages in one request, at most {MAX_SUBMISSIONS} are taken", submissions.len()));
+        }
+        let cost = submissions.iter().map(|s| if matches!(s, Submission::Receipt(_)) { RECEIPT } else { 1.0 }).sum();
+        self.peers.charge(from, cost)?;
+        self.enter(Entrance::Submit(from, submissions)).await
+    }
+
+    async fn page(&self, from: Account, first: u64, wait: Duration) -> Response {
+        let mut length = self.ledger.length();
+        // Ends as well when the wait is over or the ledger is closed: then the page has no entries.
+        let _ = tokio::time::timeout(wait.min(self.longest_wait), length.wait_for(|n| *n > first)).await;
+        self.peers.heard(from);
+        let ledger = self.ledger.clone();
+        match tokio::task::spawn_blocking(move || ledger.page(first)).await {
+            Ok(Ok(page)) => {
+                self.peers.served(from, page.head.body.length);
+                Response::Page(page)
+            }
+            Ok(Err(error)) => Response::Refused(error.to_string()),
+            Err(error) => Response::Refused(format!("the orchestrator is stopping: {error}")),
         }
     }
 
     /// Answer one request of a peer whose hotkey is proven.
-    pub async fn respond(&self, from: Account, request: Request) -> Response {
-        match request {
-            Request::Config => Response::Config(self.toml.clone()),
-            Request::Join(join) => {
-                if join.signer != from || join.verify().is_err() {
-                    return Response::Refused(format!("the join is not signed by {from}, who sends it"));
-                }
-                match self.roll.uid(&from).await {
-                    Ok(Some(uid)) => {
-                        self.alive(from);
-                        self.enter(Entrance::Join(join, uid)).await
-                    }
-                    Ok(None) => Response::Refused(format!("{from} is not registered on the run's subnet")),
-                    Err(why) => Response::Refused(format!("the chain cannot be asked about {from}: {why}")),
-                }
-            }
+    pub(crate) async fn respond(&self, from: Account, request: Request) -> Response {
+        self.peers.heard(from);
+        let done = match request {
+            Request::Config => return Response::Config(self.toml.clone()),
             Request::Ledger { from: first, wait_ms } => {
-                self.alive(from);
-                let mut length = self.ledger.length();
-                let wait = Duration::from_millis(u64::from(wait_ms)).min(self.longest_wait);
-                let _ = tokio::time::timeout(wait, length.wait_for(|n| *n > first)).await;
-                self.alive(from);
-                match self.ledger.page(first) {
-                    Ok(page) => Response::Page(page),
-                    Err(error) => Response::Refused(error.to_string()),
-                }
+                return self.page(from, first, Duration::from_millis(u64::from(wait_ms))).await;
             }
-            Request::Submit(submissions) if submissions.len() > MAX_SUBMISSIONS => {
-                Response::Refused(format!("{} messages in one request, at most {MAX_SUBMISSIONS} are taken", submissions.len()))
-            }
-            Request::Submit(submissions) => {
-                self.alive(from);
-                self.enter(Entrance::Submit(from, submissions)).await
+            Request::Join(join) => self.join(from, join).await,
+            Request::Submit(submissions) => self.submit(from, submissions).await,
+        };
+        match done {
+            Ok(()) => Response::Accepted,
+            Err(why) => {
+                self.peers.refused(from);
+                Response::Refused(why)
             }
         }
     }

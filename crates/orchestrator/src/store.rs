@@ -1,12 +1,15 @@
 //! The ledger on disk: entries in order, each batch in one durable transaction (design D10).
 //!
-//! Invariant: an entry is on disk before any peer sees it or is told that its message was accepted; so whatever a peer has read,
-//! a restarted orchestrator still knows.
+//! Invariant: an append that answered `Ok` is on disk whole, one that did not is there whole or not at all; so a process killed at
+//! any instruction finds a ledger that every peer's copy continues from.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+};
 
 use parity_scale_codec::{DecodeAll, Encode};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use starling_protocol::{
     Digest,
     config::RunConfig,
@@ -16,12 +19,19 @@ use starling_protocol::{
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// Bytes of the file kept in memory.
+const CACHE: usize = 64 << 20;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file cannot be opened; most often another process has it.
-    #[error("cannot open {path}: {reason}. Is another orchestrator running with this state directory?")]
+    /// Another process has it.
+    #[error("{0} is in use by another orchestrator: stop that one, or give this one a state directory of its own")]
+    InUse(PathBuf),
+    /// The file cannot be opened.
+    #[error(
+        "cannot open the ledger {path}: {reason}. Check free disk space and permissions; a damaged file must be restored from a copy"
+    )]
     Open {
         /// The file.
         path: PathBuf,
@@ -37,15 +47,15 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// Run in the file.
-        theirs: Digest,
+        theirs: String,
         /// Run asked for.
         ours: Digest,
     },
-    /// An entry does not decode.
+    /// An entry is missing or does not decode.
     #[error("entry {0} of the ledger on disk is damaged: restore the state directory from a copy")]
     Damaged(u64),
     /// The entries do not follow from each other.
-    #[error("the ledger on disk does not keep the rules: {0}")]
+    #[error("the ledger on disk does not keep the rules: {0}. It was written by another version, or altered")]
     Broken(#[from] Broken),
 }
 
@@ -53,74 +63,122 @@ fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
+/// The directory is this process's until the file is closed.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join("lock");
+    let failed = |e: std::io::Error| StoreError::Open { path: path.clone(), reason: e.to_string() };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
+fn database(path: &Path) -> Result<Database, StoreError> {
+    // The integrity check turns a file that was altered from outside into an error instead of a panic.
+    let opened = Database::builder().set_cache_size(CACHE).set_check_integrity_on_open(true).create(path);
+    opened.map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => StoreError::InUse(path.to_owned()),
+        other => StoreError::Open { path: path.to_owned(), reason: other.to_string() },
+    })
+}
+
 /// The ledger's file.
 #[derive(Debug)]
 pub struct Store {
     database: Database,
-    length: u64,
+    /// Held, not read. None for a database in memory.
+    #[allow(dead_code)]
+    lock: Option<File>,
+}
+
+/// What a store was found to hold: the state that its entries lead to, and the link after each.
+#[derive(Debug)]
+pub struct Found {
+    /// The fold of all entries.
+    pub state: State,
+    /// Per entry the link of the chain after it.
+    pub links: Vec<Digest>,
 }
 
 impl Store {
-    /// Open or make the ledger of a run; answers with the state that its entries lead to and the link after each.
+    /// Open or make the ledger of a run.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(directory: &Path, config: &RunConfig) -> Result<(Self, State, Vec<Digest>), StoreError> {
+    pub fn open(directory: &Path, config: &RunConfig) -> Result<(Self, Found), StoreError> {
+        let lock = lock(directory)?;
         let path = directory.join("ledger.redb");
-        let database = Database::create(&path).map_err(|e| StoreError::Open { path: path.clone(), reason: e.to_string() })?;
-        let ours = config.id();
-        {
-            let write = database.begin_write().map_err(failed)?;
-            {
-                let mut meta = write.open_table(META).map_err(failed)?;
-                write.open_table(ENTRIES).map_err(failed)?;
-                let theirs = meta.get("run").map_err(failed)?.map(|v| v.value().to_vec());
-                match theirs {
-                    Some(bytes) if bytes != ours.0 => {
-                        let theirs = Digest::decode_all(&mut &bytes[..]).unwrap_or_default();
-                        return Err(StoreError::OtherRun { path, theirs, ours });
-                    }
-                    Some(_) => {}
-                    None => {
-                        meta.insert("run", ours.0.as_slice()).map_err(failed)?;
-                    }
-                }
+        if !path.exists() {
+            // Made whole beside its place and then moved there: a kill in between leaves nothing half made in it.
+            let part = directory.join("ledger.part");
+            let io = |e: std::io::Error| StoreError::Open { path: part.clone(), reason: e.to_string() };
+            if part.exists() {
+                std::fs::remove_file(&part).map_err(io)?;
             }
-            write.commit().map_err(failed)?;
+            drop(Self::with(database(&part)?, &part, config)?);
+            std::fs::rename(&part, &path).map_err(io)?;
+            File::open(directory).and_then(|d| d.sync_all()).map_err(io)?;
         }
-        let mut state = State::new(config.clone());
-        let mut links = Vec::new();
-        {
-            let read = database.begin_read().map_err(failed)?;
-            let table = read.open_table(ENTRIES).map_err(failed)?;
-            for row in table.iter().map_err(failed)? {
-                let (index, bytes) = row.map_err(failed)?;
-                let entry = Entry::decode_all(&mut bytes.value()).map_err(|_| StoreError::Damaged(index.value()))?;
-                state.apply_trusted(&entry)?;
-                links.push(state.head().link);
-            }
-        }
-        Ok((Self { database, length: links.len() as u64 }, state, links))
+        let (mut store, found) = Self::with(database(&path)?, &path, config)?;
+        store.lock = Some(lock);
+        Ok((store, found))
     }
 
-    /// Append entries durably, all or none.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`]; then none is on disk.
-    pub fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let write = self.database.begin_write().map_err(failed)?;
+    /// As [`Store::open`], in an open database; `path` is for messages.
+    pub(crate) fn with(database: Database, path: &Path, config: &RunConfig) -> Result<(Self, Found), StoreError> {
+        let ours = config.id();
+        let write = database.begin_write().map_err(failed)?;
         {
-            let mut table = write.open_table(ENTRIES).map_err(failed)?;
-            for (index, entry) in (self.length..).zip(entries) {
-                table.insert(index, entry.encode().as_slice()).map_err(failed)?;
+            let mut meta = write.open_table(META).map_err(failed)?;
+            write.open_table(ENTRIES).map_err(failed)?;
+            let theirs = meta.get("run").map_err(failed)?.map(|v| v.value().to_vec());
+            match theirs {
+                Some(bytes) if bytes != ours.0 => {
+                    let theirs =
+                        Digest::decode_all(&mut &bytes[..]).map_or_else(|_| "unknown".to_owned(), |d| d.to_string());
+                    return Err(StoreError::OtherRun { path: path.to_owned(), theirs, ours });
+                }
+                Some(_) => {}
+                None => {
+                    meta.insert("run", ours.0.as_slice()).map_err(failed)?;
+                }
             }
         }
         write.commit().map_err(failed)?;
-        self.length += entries.len() as u64;
-        Ok(())
+
+        let mut found = Found { state: State::new(config.clone()), links: Vec::new() };
+        let read = database.begin_read().map_err(failed)?;
+        let table = read.open_table(ENTRIES).map_err(failed)?;
+        for row in table.iter().map_err(failed)? {
+            let (index, bytes) = row.map_err(failed)?;
+            let need = found.links.len() as u64;
+            if index.value() != need {
+                return Err(StoreError::Damaged(need));
+            }
+            let entry = Entry::decode_all(&mut bytes.value()).map_err(|_| StoreError::Damaged(need))?;
+            // Signatures were checked before the entry was written.
+            found.state.apply_trusted(&entry)?;
+            found.links.push(found.state.head().link);
+        }
+        drop((table, read));
+        Ok((Self { database, lock: None }, found))
+    }
+
+    /// Write entries from index `first` on, durably, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn append(&self, first: u64, entries: &[Entry]) -> Result<(), StoreError> {
+        let write = self.database.begin_write().map_err(failed)?;
+        {
+            let mut table = write.open_table(ENTRIES).map_err(failed)?;
+            for (index, entry) in (first..).zip(entries) {
+                table.insert(index, entry.encode().as_slice()).map_err(failed)?;
+            }
+        }
+        write.commit().map_err(failed)
     }
 
     /// Entries from `from` on, at most `count` and about `bytes` long together (one at least).
@@ -143,3 +201,7 @@ impl Store {
         Ok(entries)
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+pub(crate) mod tests;

@@ -18,6 +18,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const MAX_REQUEST: usize = 1 << 20;
 /// Largest answer, bytes.
 pub const MAX_RESPONSE: usize = 4 << 20;
+/// Messages in one [`Request::Submit`] at most.
+pub const MAX_SUBMISSIONS: usize = 256;
 /// Entries in one page at most.
 pub const MAX_PAGE: usize = 512;
 
