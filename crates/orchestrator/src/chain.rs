@@ -12,6 +12,9 @@ use starling_protocol::{
 /// Longest wait for one block; the public chain makes one every 12 seconds.
 const BLOCK: Duration = Duration::from_secs(60);
 
+/// A commitment: the block that holds it, and its bytes.
+pub type Committed = (u32, Vec<u8>);
+
 /// The blockchain. Every call ends by its own deadline.
 pub trait Chain: Send + Sync + 'static {
     /// The newest final block, once there is a newer one than `last`.
@@ -19,7 +22,7 @@ pub trait Chain: Send + Sync + 'static {
     /// Slot of a hotkey on the run's subnet.
     fn uid(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Uid>, String>>;
     /// A hotkey's commitment on the run's subnet, and its block.
-    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<(u32, Vec<u8>)>, String>>;
+    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Committed>, String>>;
     /// Write the orchestrator's own commitment.
     fn commit<'a>(&'a self, hotkey: &'a dyn Signer, data: Vec<u8>) -> BoxFuture<'a, Result<(), String>>;
 }
@@ -45,7 +48,7 @@ impl Chain for Subnet {
     fn uid(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Uid>, String>> {
         Box::pin(async move { self.client.uid(self.netuid, &hotkey).await.map_err(|e| e.to_string()) })
     }
-    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<(u32, Vec<u8>)>, String>> {
+    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Committed>, String>> {
         Box::pin(async move {
             let found = self.client.commitment(self.netuid, &hotkey, None).await.map_err(|e| e.to_string())?;
             Ok(found.map(|c| (c.block, c.data)))

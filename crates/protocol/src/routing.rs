@@ -29,6 +29,7 @@ pub fn pathways(run_seed: u64, epoch: Epoch, round: Round, samples: u32, roster:
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -9,12 +9,12 @@ use futures::future::BoxFuture;
 use starling_protocol::{Account, Signer, Uid, receipt::LedgerAnchor};
 use tokio::sync::watch;
 
-use crate::Chain;
+use crate::chain::{Chain, Committed};
 
 #[derive(Default)]
 struct Inner {
     uids: BTreeMap<Account, Uid>,
-    commitments: BTreeMap<Account, (u32, Vec<u8>)>,
+    commitments: BTreeMap<Account, Committed>,
     /// What the orchestrator wrote.
     heads: Vec<LedgerAnchor>,
     /// Writes that fail before the next succeeds.
@@ -98,7 +98,7 @@ impl Chain for Script {
             Ok(self.lock().uids.get(&hotkey).copied())
         })
     }
-    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<(u32, Vec<u8>)>, String>> {
+    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Committed>, String>> {
         Box::pin(async move {
             self.there()?;
             Ok(self.lock().commitments.get(&hotkey).cloned())

@@ -26,18 +26,23 @@ impl RunConfig {
         rule(i64::try_from(self.seed).is_ok(), "seed", self.seed, "at most 9223372036854775807")?;
         rule(m.vocab >= 2 && m.vocab <= 1 << 20, "model.vocab", m.vocab, "2 to 1048576 is needed")?;
         rule(
-            m.heads > 0 && m.d_model > 0 && m.d_model % m.heads == 0,
+            m.heads > 0 && m.d_model > 0 && m.d_model.is_multiple_of(m.heads),
             "model.heads",
             m.heads,
             "it must divide model.d_model",
         )?;
         rule(
-            (m.d_model / m.heads.max(1)) % 2 == 0,
+            (m.d_model / m.heads.max(1)).is_multiple_of(2),
             "model.d_model",
             m.d_model,
             "d_model / heads must be even (rotary embedding turns pairs)",
         )?;
-        rule(m.kv_heads > 0 && m.heads % m.kv_heads == 0, "model.kv_heads", m.kv_heads, "it must divide model.heads")?;
+        rule(
+            m.kv_heads > 0 && m.heads.is_multiple_of(m.kv_heads),
+            "model.kv_heads",
+            m.kv_heads,
+            "it must divide model.heads",
+        )?;
         rule(m.d_ff > 0 && m.d_ff <= 1 << 20, "model.d_ff", m.d_ff, "1 to 1048576 is needed")?;
         rule(m.d_model <= 1 << 16, "model.d_model", m.d_model, "at most 65536")?;
         rule(

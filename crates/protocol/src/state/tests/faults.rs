@@ -97,6 +97,31 @@ fn a_stage_whose_only_miner_dies_before_its_step_continues_when_it_rejoins() {
     sim.assert_follower_agrees();
 }
 
+/// It went forward with weights that it no longer has: the sample starts again, at once.
+#[test]
+fn a_sample_whose_miner_left_and_came_back_before_it_could_move_starts_again() {
+    let mut sim = Sim::new(config(2, 1, 1, 1), 1, 1);
+    let only = sim.stage(1)[0];
+    sim.tampering.insert(
+        only,
+        Box::new(|_, said| {
+            (!matches!(&said, Submission::Receipt(r) if r.body.work.name() == "backward")).then_some(said)
+        }),
+    );
+    sim.run_until(500, |s| s.state.training().samples.get(&0).is_some_and(|s| s.outputs[1].is_some()));
+    sim.append(Event::Gone { account: only });
+    sim.decide();
+    sim.revive(&only);
+    sim.acts(&only);
+    sim.decide();
+    let sample = &sim.state.training().samples[&0];
+    assert_eq!((sample.attempt, sample.pathway[1]), (1, only));
+    assert!(sample.outputs[1].is_none());
+    sim.tampering.clear();
+    sim.finish();
+    sim.assert_follower_agrees();
+}
+
 #[test]
 fn another_ready_miner_takes_the_place_of_a_stage_that_lost_its_only_one() {
     let mut sim = Sim::new(config(2, 1, 2, 2), 1, 1);

@@ -82,7 +82,7 @@ fn garbage(sim: &Sim, who: &Account, kind: u8, numbers: [u8; 4]) -> Submission {
     let (round, sample, attempt) = (u32::from(a % 3), u32::from(b % 6), u16::from(c % 3));
     let accounts: Vec<Account> = sim.keys.keys().copied().collect();
     let about = accounts[usize::from(d) % accounts.len()];
-    let some = |n: u8| (n % 2 == 0).then(|| digest(n));
+    let some = |n: u8| n.is_multiple_of(2).then(|| digest(n));
     let work = match kind {
         0 => {
             let (weights, input, output, loss) = (digest(a), digest(b), digest(c), some(d).map(|_| f32::NAN.to_bits()));

@@ -245,7 +245,7 @@ impl Sim {
 
     pub fn tick(&mut self) {
         self.now += TURN_MS;
-        if (self.now / TURN_MS) % TURNS_PER_BLOCK == 0 {
+        if (self.now / TURN_MS).is_multiple_of(TURNS_PER_BLOCK) {
             self.block += 1;
         }
         let silence = self.state.config().epoch.liveness_timeout_ms;
