@@ -13,7 +13,13 @@ fn caught(adversary: &str) {
     let cheats: Vec<_> = miners.iter().filter(|m| m["adversary"] == adversary).collect();
     assert_eq!(cheats.len(), 1, "{report:#}");
     assert!(cheats[0]["audits_failed"].as_u64().unwrap() > 0 && cheats[0]["incentive"] == 0, "{report:#}");
-    assert!(miners.iter().filter(|m| m["adversary"].is_null()).all(|m| m["audits_failed"] == 0 && m["incentive"].as_u64() > Some(0)), "{report:#}");
+    assert!(
+        miners
+            .iter()
+            .filter(|m| m["adversary"].is_null())
+            .all(|m| m["audits_failed"] == 0 && m["incentive"].as_u64() > Some(0)),
+        "{report:#}"
+    );
 }
 
 #[test]

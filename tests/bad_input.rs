@@ -59,7 +59,11 @@ fn an_endpoint_that_nobody_serves_is_unreachable_and_says_so() {
 fn a_missing_key_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().display().to_string();
-    refused(&["register", "--netuid", "1", "--wallet-path", &path], 5, &["default", "coldkey"]);
+    refused(
+        &["register", "--netuid", "1", "--wallet-path", &path],
+        5,
+        &["no wallet at", "default", "starling wallet new"],
+    );
 }
 
 #[test]
@@ -77,7 +81,13 @@ fn a_missing_run_file_is_named() {
 
 #[test]
 fn wrong_usage_is_explained_with_code_2() {
-    for arguments in [&["metagraph"][..], &["metagraph", "x"], &["nonsense"], &["stake", "add", "--netuid", "1", "1e5"], &["weights", "set", "--netuid", "1", "3=-1"]] {
+    for arguments in [
+        &["metagraph"][..],
+        &["metagraph", "x"],
+        &["nonsense"],
+        &["stake", "add", "--netuid", "1", "1e5"],
+        &["weights", "set", "--netuid", "1", "3=-1"],
+    ] {
         refused(arguments, 2, &["error"]);
     }
 }
@@ -115,7 +125,8 @@ fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
     assert_eq!(run(&["wallet", "list"]).as_array().unwrap().len(), 1);
     assert!(run(&["hyperparameters", &netuid])["tempo"].is_number());
     let twice = {
-        let mut all = vec!["register".to_owned(), "--netuid".into(), netuid.clone(), "--endpoint".into(), chain.1.clone()];
+        let mut all =
+            vec!["register".to_owned(), "--netuid".into(), netuid.clone(), "--endpoint".into(), chain.1.clone()];
         all.extend(wallet(dir.path()));
         starling(&all.iter().map(String::as_str).collect::<Vec<_>>())
     };

@@ -17,7 +17,7 @@ pub fn demo(arguments: &[&str]) -> serde_json::Value {
     let data = dir.path().join("text");
     std::fs::create_dir(&data).unwrap();
     // The project's own words, so that the test is the same wherever it runs.
-    for page in ["README.md", "Cargo.toml", "scripts/mklibtorch.py"] {
+    for page in ["LICENSE-APACHE", "Cargo.toml", "scripts/mklibtorch.py"] {
         let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
         std::fs::copy(from, data.join(page.replace('/', "-"))).unwrap();
     }
@@ -35,9 +35,14 @@ pub fn demo(arguments: &[&str]) -> serde_json::Value {
         for log in std::fs::read_dir(out.join("logs")).into_iter().flatten().flatten() {
             let text = std::fs::read_to_string(log.path()).unwrap_or_default();
             let end: Vec<&str> = text.lines().rev().take(8).collect();
-            logs.push_str(&format!("--- {}\n{}\n", log.path().display(), end.into_iter().rev().collect::<Vec<_>>().join("\n")));
+            logs.push_str(&format!(
+                "--- {}\n{}\n",
+                log.path().display(),
+                end.into_iter().rev().collect::<Vec<_>>().join("\n")
+            ));
         }
         panic!("the demo with {arguments:?} failed with {}:\n{said}\n{logs}", output.status);
     }
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
 }

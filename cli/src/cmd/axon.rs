@@ -32,7 +32,9 @@ impl Axon {
         let hotkey = global.hotkey()?;
         let submitted = global.chain().await?.serve_axon(&hotkey, netuid, address).await?;
         if global.json {
-            return output::json(&json!({ "netuid": netuid, "hotkey": hotkey.account(), "address": address, "block": submitted.block.number }));
+            return output::json(
+                &json!({ "netuid": netuid, "hotkey": hotkey.account(), "address": address, "block": submitted.block.number }),
+            );
         }
         output::line(&format!("{} serves at {address}, block {}", hotkey.account(), submitted.block.number));
         Ok(())

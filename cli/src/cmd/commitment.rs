@@ -2,10 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::{
-    keys::Account,
-    receipt::Anchor,
-};
+use starling_protocol::{keys::Account, receipt::Anchor};
 
 use crate::{Global, exit::Refused, output};
 
@@ -51,10 +48,15 @@ impl Commitment {
                 let anchor = Anchor::from_commitment(&found.data);
                 if global.json {
                     let anchor = anchor.map(|a| json!({ "epoch": a.epoch, "receipts": a.count, "head": a.head }));
-                    return output::json(&json!({ "account": account, "netuid": netuid, "block": found.block, "data": hex::encode(&found.data), "anchor": anchor }));
+                    return output::json(
+                        &json!({ "account": account, "netuid": netuid, "block": found.block, "data": hex::encode(&found.data), "anchor": anchor }),
+                    );
                 }
                 match (anchor, std::str::from_utf8(&found.data)) {
-                    (Some(a), _) => output::line(&format!("block {}: anchor of epoch {}, {} receipts, head {}", found.block, a.epoch, a.count, a.head)),
+                    (Some(a), _) => output::line(&format!(
+                        "block {}: anchor of epoch {}, {} receipts, head {}",
+                        found.block, a.epoch, a.count, a.head
+                    )),
                     (None, Ok(text)) => output::line(&format!("block {}: {text}", found.block)),
                     (None, Err(_)) => output::line(&format!("block {}: 0x{}", found.block, hex::encode(&found.data))),
                 }
@@ -66,7 +68,9 @@ impl Commitment {
                 let hotkey = global.hotkey()?;
                 let submitted = global.chain().await?.set_commitment(&hotkey, netuid, text.as_bytes()).await?;
                 if global.json {
-                    return output::json(&json!({ "account": hotkey.account(), "netuid": netuid, "block": submitted.block.number }));
+                    return output::json(
+                        &json!({ "account": hotkey.account(), "netuid": netuid, "block": submitted.block.number }),
+                    );
                 }
                 output::line(&format!("committed {} bytes, block {}", text.len(), submitted.block.number));
             }

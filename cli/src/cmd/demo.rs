@@ -73,7 +73,9 @@ const MARK: &str = ".starling-demo";
 impl Demo {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let limit = Duration::from_secs(self.limit);
-        tokio::time::timeout(limit, self.whole(global)).await.with_context(|| format!("the demo did not end within {} s", limit.as_secs()))?
+        tokio::time::timeout(limit, self.whole(global))
+            .await
+            .with_context(|| format!("the demo did not end within {} s", limit.as_secs()))?
     }
 
     fn adversary(&self) -> anyhow::Result<Option<Adversary>> {
@@ -93,7 +95,12 @@ impl Demo {
         let chain = children.chain().await?;
         watch::say(&format!("chain at {chain}; founding a subnet and registering everybody"));
         let cast = stage::set(&self, &chain).await?;
-        watch::say(&format!("subnet {}: {} miners, 2 validators; making token shards of {}", cast.netuid, cast.miners.len(), self.data.display()));
+        watch::say(&format!(
+            "subnet {}: {} miners, 2 validators; making token shards of {}",
+            cast.netuid,
+            cast.miners.len(),
+            self.data.display()
+        ));
         let prepared = stage::prepare(&self, &cast)?;
         watch::say(&format!("run {} on {} tokens", prepared.config.id().short(), prepared.tokens));
 
@@ -105,7 +112,8 @@ impl Demo {
         for validator in &cast.validators {
             children.validator(&chain, &prepared.file, &orchestrator, validator)?;
         }
-        let seen = watch::until_finished(&mut children, &prepared.config, &cast, self.test_only_fault, &orchestrator).await?;
+        let seen =
+            watch::until_finished(&mut children, &prepared.config, &cast, self.test_only_fault, &orchestrator).await?;
         watch::say("the run is finished; waiting for the chain to pay");
         let graph = stage::paid(&chain, &cast, &seen).await?;
         children.stop().await;

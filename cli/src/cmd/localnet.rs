@@ -31,8 +31,14 @@ impl Localnet {
         };
         let node = starling_localnet::Localnet::start(config).await?;
         if global.json {
-            let accounts: Vec<_> = node.accounts().iter().map(|a| json!({ "name": a.name, "ss58": a.ss58, "uri": a.uri, "rao": a.balance })).collect();
-            output::json_line(&json!({ "url": node.url(), "block_time_ms": self.block_time, "sudo": "//Alice", "accounts": accounts }))?;
+            let accounts: Vec<_> = node
+                .accounts()
+                .iter()
+                .map(|a| json!({ "name": a.name, "ss58": a.ss58, "uri": a.uri, "rao": a.balance }))
+                .collect();
+            output::json_line(
+                &json!({ "url": node.url(), "block_time_ms": self.block_time, "sudo": "//Alice", "accounts": accounts }),
+            )?;
         } else {
             let mut table = output::table(&["account", "address", "secret", "TAO"]);
             for a in node.accounts() {

@@ -18,7 +18,19 @@ impl Metagraph {
             return output::json(&graph);
         }
         let share = |v: u16| format!("{:.4}", f64::from(v) / 65_535.0);
-        let mut table = output::table(&["uid", "hotkey", "stake", "permit", "active", "vtrust", "consensus", "incentive", "dividends", "emission", "updated"]);
+        let mut table = output::table(&[
+            "uid",
+            "hotkey",
+            "stake",
+            "permit",
+            "active",
+            "vtrust",
+            "consensus",
+            "incentive",
+            "dividends",
+            "emission",
+            "updated",
+        ]);
         for n in &graph.neurons {
             table.add_row([
                 n.uid.to_string(),
@@ -34,7 +46,13 @@ impl Metagraph {
                 n.last_update.to_string(),
             ]);
         }
-        output::line(&format!("subnet {} at block {}: {} neurons, tempo {}", graph.netuid, graph.block, graph.neurons.len(), graph.tempo));
+        output::line(&format!(
+            "subnet {} at block {}: {} neurons, tempo {}",
+            graph.netuid,
+            graph.block,
+            graph.neurons.len(),
+            graph.tempo
+        ));
         output::line(&table.to_string());
         Ok(())
     }

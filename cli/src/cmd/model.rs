@@ -73,7 +73,9 @@ impl Model {
                 let blobs = stages.iter().map(|p| read_blob(p)).collect::<anyhow::Result<Vec<_>>>()?;
                 checkpoint::save(&config.model, &blobs, &out)?;
                 if global.json {
-                    return output::json(&json!({ "file": out, "parameters": blobs.iter().map(Canonical::elements).sum::<u64>() }));
+                    return output::json(
+                        &json!({ "file": out, "parameters": blobs.iter().map(Canonical::elements).sum::<u64>() }),
+                    );
                 }
                 output::line(&format!("{}", out.display()));
             }

@@ -77,12 +77,16 @@ fn show(global: &Global, actor: &Actor, entry: &Entry) {
 
 /// What a person wants to know of an entry; the many receipts of a round are told as one loss.
 fn describe(state: &State, entry: &Entry) -> Option<(Value, String)> {
-    let uid = |account| state.members().get(account).map(|m| m.uid).or_else(|| state.auditors().get(account).map(|a| a.uid));
+    let uid =
+        |account| state.members().get(account).map(|m| m.uid).or_else(|| state.auditors().get(account).map(|a| a.uid));
     let epoch = state.epoch();
     match &entry.event {
         Event::Joined { join, uid, stage } => {
             let role = if state.auditors().contains_key(&join.signer) { "validator" } else { "miner" };
-            Some((json!({ "event": "joined", "role": role, "uid": uid, "stage": stage, "hotkey": join.signer }), format!("{role} uid {uid} joined, stage {stage}")))
+            Some((
+                json!({ "event": "joined", "role": role, "uid": uid, "stage": stage, "hotkey": join.signer }),
+                format!("{role} uid {uid} joined, stage {stage}"),
+            ))
         }
         Event::Gone { account } => {
             let uid = uid(account);
@@ -90,14 +94,18 @@ fn describe(state: &State, entry: &Entry) -> Option<(Value, String)> {
         }
         Event::Begun { epoch, roster, weights } => {
             let weights: Vec<String> = weights.iter().map(|w| w.weights.to_string()).collect();
-            Some((json!({ "event": "begun", "epoch": epoch, "roster": roster, "weights": weights }), format!("epoch {epoch} begins with {roster:?}")))
+            Some((
+                json!({ "event": "begun", "epoch": epoch, "roster": roster, "weights": weights }),
+                format!("epoch {epoch} begins with {roster:?}"),
+            ))
         }
         Event::Step { round, samples } => {
             let last = state.losses().last()?;
             let count: usize = samples.first().map_or(0, |(_, s)| s.len());
             let _ = count;
             let t = &state.config().training;
-            let tokens = u64::from(t.samples_per_round) * u64::from(t.sequences_per_sample) * u64::from(t.sequence_length);
+            let tokens =
+                u64::from(t.samples_per_round) * u64::from(t.sequences_per_sample) * u64::from(t.sequence_length);
             Some((
                 json!({ "event": "round", "epoch": epoch, "round": round, "loss": last.loss, "tokens": tokens, "at_ms": entry.at_ms }),
                 format!("epoch {epoch} round {round}: loss {:.4}", last.loss),
@@ -112,15 +120,25 @@ fn describe(state: &State, entry: &Entry) -> Option<(Value, String)> {
         }
         Event::Complaint(c) => Some((
             json!({ "event": "complaint", "from": uid(&c.signer), "about": uid(&c.body.about), "reason": c.body.reason }),
-            format!("uid {} complains about uid {}: {}", uid(&c.signer).unwrap_or_default(), uid(&c.body.about).unwrap_or_default(), c.body.reason),
+            format!(
+                "uid {} complains about uid {}: {}",
+                uid(&c.signer).unwrap_or_default(),
+                uid(&c.body.about).unwrap_or_default(),
+                c.body.reason
+            ),
         )),
         Event::Receipt(r) => match &r.body.work {
-            Work::Forward { .. } | Work::Backward { .. } => {
-                Some((json!({ "event": "work", "uid": uid(&r.signer), "stage": r.body.stage, "work": r.body.work.name() }), String::new())).filter(|_| false)
-            }
+            Work::Forward { .. } | Work::Backward { .. } => Some((
+                json!({ "event": "work", "uid": uid(&r.signer), "stage": r.body.stage, "work": r.body.work.name() }),
+                String::new(),
+            ))
+            .filter(|_| false),
             Work::Step { .. } | Work::Merge { .. } => None,
         },
-        Event::Closed { block } => Some((json!({ "event": "closed", "epoch": epoch, "block": block }), format!("epoch {epoch}: training closed at block {block}, miners anchor"))),
+        Event::Closed { block } => Some((
+            json!({ "event": "closed", "epoch": epoch, "block": block }),
+            format!("epoch {epoch}: training closed at block {block}, miners anchor"),
+        )),
         Event::Anchored { account, block, count, .. } => {
             let matches = state.members().get(account).and_then(|m| m.anchor).is_some_and(|a| a.matches);
             let uid = uid(account);
@@ -129,23 +147,37 @@ fn describe(state: &State, entry: &Entry) -> Option<(Value, String)> {
                 format!("uid {} anchored {count} receipts in block {block}", uid.unwrap_or_default()),
             ))
         }
-        Event::AuditOpened { block } => Some((json!({ "event": "audit-opened", "epoch": epoch, "block": block }), format!("epoch {epoch}: the audit opens at block {block}"))),
+        Event::AuditOpened { block } => Some((
+            json!({ "event": "audit-opened", "epoch": epoch, "block": block }),
+            format!("epoch {epoch}: the audit opens at block {block}"),
+        )),
         Event::Report(r) => {
             let failed = r.body.verdicts.iter().filter(|v| !v.outcome.passed()).count();
-            let verdicts: Vec<Value> = r.body.verdicts.iter().map(|v| json!({ "uid": uid(&v.miner), "passed": v.outcome.passed() })).collect();
+            let verdicts: Vec<Value> =
+                r.body.verdicts.iter().map(|v| json!({ "uid": uid(&v.miner), "passed": v.outcome.passed() })).collect();
             Some((
                 json!({ "event": "report", "epoch": r.body.epoch, "validator": uid(&r.signer), "verdicts": verdicts }),
-                format!("validator uid {} reports {} verdicts, {failed} failed", uid(&r.signer).unwrap_or_default(), r.body.verdicts.len()),
+                format!(
+                    "validator uid {} reports {} verdicts, {failed} failed",
+                    uid(&r.signer).unwrap_or_default(),
+                    r.body.verdicts.len()
+                ),
             ))
         }
         Event::AuditClosed { benched } => {
             let uids: Vec<_> = benched.iter().filter_map(uid).collect();
             let closed = state.closed().map(|c| c.epoch);
-            Some((json!({ "event": "audit-closed", "epoch": closed, "benched": uids }), format!("epoch {}: the audit closes, benched {uids:?}", closed.unwrap_or_default())))
+            Some((
+                json!({ "event": "audit-closed", "epoch": closed, "benched": uids }),
+                format!("epoch {}: the audit closes, benched {uids:?}", closed.unwrap_or_default()),
+            ))
         }
         Event::Merged { stages } => {
             let lost = stages.iter().flatten().filter(|s| s.is_none()).count();
-            Some((json!({ "event": "merged", "epoch": epoch, "lost": lost }), format!("merged into epoch {epoch}, {lost} shards lost")))
+            Some((
+                json!({ "event": "merged", "epoch": epoch, "lost": lost }),
+                format!("merged into epoch {epoch}, {lost} shards lost"),
+            ))
         }
         Event::Ready(_) | Event::Enlisted { .. } | Event::Round { .. } | Event::MergePlanned { .. } => None,
     }

@@ -59,7 +59,14 @@ pub struct Prepared {
 }
 
 /// Make shards and TOML. `plan` is TOML text without `genesis`, `orchestrator` and `[data]`.
-pub fn prepare(plan: &str, data: &Path, tokenizer: Option<&Path>, out: &Path, genesis: Digest, orchestrator: Account) -> anyhow::Result<Prepared> {
+pub fn prepare(
+    plan: &str,
+    data: &Path,
+    tokenizer: Option<&Path>,
+    out: &Path,
+    genesis: Digest,
+    orchestrator: Account,
+) -> anyhow::Result<Prepared> {
     let tokenizer = match tokenizer {
         Some(path) => Tokenizer::from_file(path)?,
         None => Tokenizer::bytes(),
@@ -88,7 +95,8 @@ pub fn prepare(plan: &str, data: &Path, tokenizer: Option<&Path>, out: &Path, ge
 
 /// Read and check a run's TOML.
 pub fn load(file: &Path) -> anyhow::Result<RunConfig> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the run's file {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read the run's file {}", file.display()))?;
     RunConfig::from_toml(&text).with_context(|| file.display().to_string())
 }
 
@@ -101,16 +109,31 @@ impl Run {
                 let genesis = Digest(global.chain().await?.genesis_hash());
                 let prepared = prepare(&plan, &data, tokenizer.as_deref(), &out, genesis, orchestrator)?;
                 if global.json {
-                    return output::json(&json!({ "run": prepared.config.id(), "file": prepared.file, "shards": prepared.shards, "tokens": prepared.tokens }));
+                    return output::json(
+                        &json!({ "run": prepared.config.id(), "file": prepared.file, "shards": prepared.shards, "tokens": prepared.tokens }),
+                    );
                 }
-                output::line(&format!("run {} with {} tokens: {}", prepared.config.id(), prepared.tokens, prepared.file.display()));
+                output::line(&format!(
+                    "run {} with {} tokens: {}",
+                    prepared.config.id(),
+                    prepared.tokens,
+                    prepared.file.display()
+                ));
             }
             Action::Check { file } => {
                 let config = load(&file)?;
                 if global.json {
-                    return output::json(&json!({ "run": config.id(), "name": config.name, "stages": config.stages(), "netuid": config.netuid }));
+                    return output::json(
+                        &json!({ "run": config.id(), "name": config.name, "stages": config.stages(), "netuid": config.netuid }),
+                    );
                 }
-                output::line(&format!("run {} `{}`: {} stages on subnet {}", config.id(), config.name, config.stages(), config.netuid));
+                output::line(&format!(
+                    "run {} `{}`: {} stages on subnet {}",
+                    config.id(),
+                    config.name,
+                    config.stages(),
+                    config.netuid
+                ));
             }
         }
         Ok(())

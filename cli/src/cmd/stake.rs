@@ -39,9 +39,15 @@ impl Stake {
         };
         let submitted = global.chain().await?.add_stake(&coldkey, &hotkey, netuid, amount).await?;
         if global.json {
-            return output::json(&json!({ "netuid": netuid, "hotkey": hotkey, "staked_rao": amount, "block": submitted.block.number }));
+            return output::json(
+                &json!({ "netuid": netuid, "hotkey": hotkey, "staked_rao": amount, "block": submitted.block.number }),
+            );
         }
-        output::line(&format!("staked {} TAO on {hotkey}, subnet {netuid}, block {}", output::tao(amount), submitted.block.number));
+        output::line(&format!(
+            "staked {} TAO on {hotkey}, subnet {netuid}, block {}",
+            output::tao(amount),
+            submitted.block.number
+        ));
         Ok(())
     }
 }

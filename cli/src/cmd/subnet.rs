@@ -37,7 +37,12 @@ impl Subnet {
                 }
                 let mut table = output::table(&["netuid", "neurons", "tempo", "burn (TAO)"]);
                 for s in subnets {
-                    table.add_row([s.netuid.to_string(), s.neurons.to_string(), s.tempo.to_string(), output::tao(s.burn)]);
+                    table.add_row([
+                        s.netuid.to_string(),
+                        s.neurons.to_string(),
+                        s.tempo.to_string(),
+                        output::tao(s.burn),
+                    ]);
                 }
                 output::line(&table.to_string());
             }
@@ -45,7 +50,9 @@ impl Subnet {
                 let (coldkey, hotkey) = (global.coldkey()?, global.hotkey()?);
                 let (netuid, submitted) = chain.register_network(&coldkey, &hotkey.account()).await?;
                 if global.json {
-                    return output::json(&json!({ "netuid": netuid, "owner": coldkey.account(), "block": submitted.block.number }));
+                    return output::json(
+                        &json!({ "netuid": netuid, "owner": coldkey.account(), "block": submitted.block.number }),
+                    );
                 }
                 output::line(&format!("founded subnet {netuid}, block {}", submitted.block.number));
             }

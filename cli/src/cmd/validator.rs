@@ -34,7 +34,13 @@ impl Validator {
         let run = super::run::load(&self.run)?;
         let hotkey = Arc::new(global.hotkey()?);
         let chain = global.chain().await?;
-        let config = ValidatorConfig { run, orchestrator: self.orchestrator, state_dir: self.state, bind: self.bind, device: self.device };
+        let config = ValidatorConfig {
+            run,
+            orchestrator: self.orchestrator,
+            state_dir: self.state,
+            bind: self.bind,
+            device: self.device,
+        };
         let mut validator = Actor::start(config, hotkey, chain).await?;
         let mut events = validator.events();
         let json = global.json;

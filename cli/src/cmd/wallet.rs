@@ -33,15 +33,21 @@ impl Wallet {
         let location = global.location()?;
         match self.action {
             Action::New { coldkey_uri, hotkey_uri } => {
-                let key = |uri: Option<String>| uri.map_or_else(|| Ok(Keypair::generate()), |uri| Keypair::from_uri(&uri));
+                let key =
+                    |uri: Option<String>| uri.map_or_else(|| Ok(Keypair::generate()), |uri| Keypair::from_uri(&uri));
                 let (coldkey, hotkey) = (key(coldkey_uri)?, key(hotkey_uri)?);
                 Keys::create(&location, &coldkey, &hotkey)?;
                 if global.json {
-                    return output::json(&json!({ "path": location.path, "wallet": location.name, "hotkey_name": location.hotkey, "coldkey": coldkey.account(), "hotkey": hotkey.account() }));
+                    return output::json(
+                        &json!({ "path": location.path, "wallet": location.name, "hotkey_name": location.hotkey, "coldkey": coldkey.account(), "hotkey": hotkey.account() }),
+                    );
                 }
                 output::line(&format!("coldkey {} {}", location.name, coldkey.account()));
                 output::line(&format!("hotkey  {}/{} {}", location.name, location.hotkey, hotkey.account()));
-                tracing::warn!("the coldkey is not encrypted: whoever reads {} owns it", location.coldkey_path().display());
+                tracing::warn!(
+                    "the coldkey is not encrypted: whoever reads {} owns it",
+                    location.coldkey_path().display()
+                );
             }
             Action::List => {
                 let wallets = starling_wallet::list(&location.path)?;
@@ -50,7 +56,11 @@ impl Wallet {
                 }
                 let mut table = output::table(&["wallet", "hotkey", "address"]);
                 for w in wallets {
-                    table.add_row([w.name.clone(), String::new(), w.coldkey.map(|a| a.to_string()).unwrap_or_default()]);
+                    table.add_row([
+                        w.name.clone(),
+                        String::new(),
+                        w.coldkey.map(|a| a.to_string()).unwrap_or_default(),
+                    ]);
                     for h in w.hotkeys {
                         table.add_row([String::new(), h.name, h.account.map(|a| a.to_string()).unwrap_or_default()]);
                     }

@@ -41,7 +41,11 @@ fn pair(text: &str) -> Result<(u16, f64), String> {
     let (uid, weight) = text.split_once('=').ok_or("write uid=weight, such as 3=0.5")?;
     let uid = uid.parse().map_err(|_| format!("`{uid}` is not a uid (0 to 65535)"))?;
     let weight: f64 = weight.parse().map_err(|_| format!("`{weight}` is not a number"))?;
-    if weight.is_finite() && weight >= 0.0 { Ok((uid, weight)) } else { Err(format!("weight {weight} must be finite and not negative")) }
+    if weight.is_finite() && weight >= 0.0 {
+        Ok((uid, weight))
+    } else {
+        Err(format!("weight {weight} must be finite and not negative"))
+    }
 }
 
 impl Weights {
@@ -50,13 +54,18 @@ impl Weights {
             Action::Show { netuid, uid } => {
                 let weights = global.chain().await?.weights(netuid, uid, None).await?;
                 if global.json {
-                    let rows: Vec<_> = weights.iter().map(|(uid, weight)| json!({ "uid": uid, "weight": weight })).collect();
+                    let rows: Vec<_> =
+                        weights.iter().map(|(uid, weight)| json!({ "uid": uid, "weight": weight })).collect();
                     return output::json(&json!({ "netuid": netuid, "uid": uid, "weights": rows }));
                 }
                 let mut table = output::table(&["uid", "weight", "share"]);
                 let total: f64 = weights.iter().map(|(_, w)| f64::from(*w)).sum();
                 for (uid, weight) in weights {
-                    table.add_row([uid.to_string(), weight.to_string(), format!("{:.2} %", 100.0 * f64::from(weight) / total.max(1.0))]);
+                    table.add_row([
+                        uid.to_string(),
+                        weight.to_string(),
+                        format!("{:.2} %", 100.0 * f64::from(weight) / total.max(1.0)),
+                    ]);
                 }
                 output::line(&table.to_string());
             }
@@ -70,10 +79,13 @@ impl Weights {
                     .into());
                 }
                 let (uids, values): (Vec<u16>, Vec<f64>) = weights.into_iter().unzip();
-                let (uids, values) = starling_chain::weights::quantise(&uids, &values).context("these weights cannot be set")?;
+                let (uids, values) =
+                    starling_chain::weights::quantise(&uids, &values).context("these weights cannot be set")?;
                 let submitted = chain.set_weights(&hotkey, netuid, &uids, &values, version_key).await?;
                 if global.json {
-                    return output::json(&json!({ "netuid": netuid, "hotkey": hotkey.account(), "uids": uids, "values": values, "block": submitted.block.number }));
+                    return output::json(
+                        &json!({ "netuid": netuid, "hotkey": hotkey.account(), "uids": uids, "values": values, "block": submitted.block.number }),
+                    );
                 }
                 output::line(&format!("{} weights are on chain, block {}", uids.len(), submitted.block.number));
             }

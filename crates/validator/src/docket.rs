@@ -76,7 +76,9 @@ pub fn unsound(segment: &Segment) -> Vec<Verdict> {
         .filed
         .iter()
         .filter_map(|f| match f.standing {
-            Standing::Unsound(reason) => Some(verdict(segment.miner, &f.signed.body, f.link, Outcome::Unsound { reason: reason.to_owned() })),
+            Standing::Unsound(reason) => {
+                Some(verdict(segment.miner, &f.signed.body, f.link, Outcome::Unsound { reason: reason.to_owned() }))
+            }
             Standing::Counted | Standing::Void(_) => None,
         })
         .collect()
@@ -85,10 +87,18 @@ pub fn unsound(segment: &Segment) -> Vec<Verdict> {
 /// The segment's anchor on the blockchain is not the head of the miner's chain in the ledger. `on_chain` is what the chain
 /// holds now, with its block.
 #[must_use]
-pub fn anchor_fault(config: &RunConfig, run: &Digest, epoch: u32, segment: &Segment, on_chain: Option<(Anchor, u32)>) -> Option<Verdict> {
+pub fn anchor_fault(
+    config: &RunConfig,
+    run: &Digest,
+    epoch: u32,
+    segment: &Segment,
+    on_chain: Option<(Anchor, u32)>,
+) -> Option<Verdict> {
     let ledger = segment.anchor?;
     let last = segment.filed.last()?;
-    let fault = |reason: &str| Some(verdict(segment.miner, &last.signed.body, last.link, Outcome::Unsound { reason: reason.to_owned() }));
+    let fault = |reason: &str| {
+        Some(verdict(segment.miner, &last.signed.body, last.link, Outcome::Unsound { reason: reason.to_owned() }))
+    };
     let mut tag = [0; 8];
     tag.copy_from_slice(&run.0[..8]);
     match on_chain {
@@ -115,10 +125,13 @@ pub fn draw(config: &RunConfig, segment: &Segment, beacon: &[u8; 32], validator:
     let counted = || segment.filed.iter().filter(|f| f.standing == Standing::Counted);
     let candidates: Vec<Candidate<'_>> =
         counted().map(|f| Candidate { sequence: f.signed.body.sequence, work: &f.signed.body.work }).collect();
-    let quota = Quota { samples: config.audit.samples_per_miner as usize, steps: config.audit.steps_per_miner as usize };
+    let quota =
+        Quota { samples: config.audit.samples_per_miner as usize, steps: config.audit.steps_per_miner as usize };
     let drawn = audit::draw(beacon, &anchor.head, &segment.miner, validator, &candidates, quota);
     counted()
-        .filter(|f| drawn.binary_search(&f.signed.body.sequence).is_ok() || matches!(f.signed.body.work, Work::Merge { .. }))
+        .filter(|f| {
+            drawn.binary_search(&f.signed.body.sequence).is_ok() || matches!(f.signed.body.work, Work::Merge { .. })
+        })
         .map(|f| case(segment, f))
         .collect()
 }
@@ -131,7 +144,14 @@ pub fn case(segment: &Segment, filed: &Filed) -> Case {
         Work::Step { samples, .. } => samples.iter().filter_map(|key| pass(segment, *key)).collect(),
         _ => Vec::new(),
     };
-    Case { miner: segment.miner, address: segment.address.clone(), link: filed.link, first_step: filed.first_step, passes, receipt }
+    Case {
+        miner: segment.miner,
+        address: segment.address.clone(),
+        link: filed.link,
+        first_step: filed.first_step,
+        passes,
+        receipt,
+    }
 }
 
 fn pass(segment: &Segment, key: (u32, u16)) -> Option<Pass> {
@@ -151,7 +171,11 @@ pub fn verdict(miner: Account, receipt: &Receipt, link: Digest, outcome: Outcome
 
 /// Receipts that other validators failed and this one has not looked at: to be replayed before anything is believed.
 #[must_use]
-pub fn to_replay(state: &State, me: &Account, seen: &std::collections::BTreeSet<(Account, u64)>) -> Vec<(Account, u64)> {
+pub fn to_replay(
+    state: &State,
+    me: &Account,
+    seen: &std::collections::BTreeSet<(Account, u64)>,
+) -> Vec<(Account, u64)> {
     let mut found: Vec<(Account, u64)> = state
         .auditors()
         .iter()

@@ -28,8 +28,12 @@ use tokio::{
 };
 
 use crate::{
-    Judge, Summary, ValidatorError, ValidatorEvent, docket::{self, Case, Segment},
-    openings::Openings, store::Store, tokens::Tokens, weights::{Target, WeightStatus},
+    Judge, Summary, ValidatorError, ValidatorEvent,
+    docket::{self, Case, Segment},
+    openings::Openings,
+    store::Store,
+    tokens::Tokens,
+    weights::{Target, WeightStatus},
 };
 
 /// Epochs whose work is paid for and whose failures forfeit.
@@ -70,7 +74,8 @@ fn now_ms() -> u64 {
 impl Follower {
     pub async fn run(self) -> Result<Summary, ValidatorError> {
         let judge = Arc::new(self.judge()?);
-        let shared = Arc::new(Shared { state: Mutex::new(State::new(self.run.clone())), changed: watch::Sender::new(0) });
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::new(self.run.clone())), changed: watch::Sender::new(0) });
         let me = self.hotkey.account();
         let wait = Duration::from_millis(self.run.epoch.liveness_timeout_ms / 3);
         let mut audited: Option<Epoch> = None;
@@ -91,8 +96,9 @@ impl Follower {
         }
         let mut pause = Duration::from_millis(200);
         loop {
-            let (length, joined, finished) =
-                shared.look(|s| (s.head().length, s.auditors().get(&me).is_some_and(|a| a.live), *s.phase() == Phase::Finished));
+            let (length, joined, finished) = shared.look(|s| {
+                (s.head().length, s.auditors().get(&me).is_some_and(|a| a.live), *s.phase() == Phase::Finished)
+            });
             if finished {
                 break;
             }
@@ -161,7 +167,8 @@ impl Follower {
             max_bytes = max_bytes.max(blob_length(DType::F32, &[2 * p + 1]).unwrap_or(u64::MAX));
         }
         let t = &self.run.training;
-        let boundary = [u64::from(t.sequences_per_sample), u64::from(t.sequence_length), u64::from(self.run.model.d_model)];
+        let boundary =
+            [u64::from(t.sequences_per_sample), u64::from(t.sequence_length), u64::from(self.run.model.d_model)];
         max_bytes = max_bytes.max(blob_length(DType::F32, &boundary).unwrap_or(u64::MAX));
         let per_try = Duration::from_millis(self.run.audit.opening_timeout_ms);
         Ok(Judge {
@@ -295,7 +302,12 @@ impl Audit {
         let anchor = segment.anchor.filter(|a| a.matches)?;
         let number = anchor.block.checked_add(self.run.audit.beacon_delay_blocks)?;
         let patience = Duration::from_secs(120);
-        let block = self.chain.wait_for_block(number, patience).await.map_err(|error| tracing::warn!(%error, "no beacon")).ok()?;
+        let block = self
+            .chain
+            .wait_for_block(number, patience)
+            .await
+            .map_err(|error| tracing::warn!(%error, "no beacon"))
+            .ok()?;
         let hash = if block.number == number { block.hash } else { self.chain.block_hash(number).await.ok()?? };
         let found = match self.chain.commitment(self.run.netuid, &segment.miner, None).await {
             Ok(found) => found.and_then(|c| Some((Anchor::from_commitment(&c.data)?, c.block))),
@@ -308,7 +320,13 @@ impl Audit {
         Some((found, hash))
     }
 
-    async fn judge_all(&self, state: &Arc<State>, segments: &[Segment], cases: Vec<Case>, until: Instant) -> Vec<Verdict> {
+    async fn judge_all(
+        &self,
+        state: &Arc<State>,
+        segments: &[Segment],
+        cases: Vec<Case>,
+        until: Instant,
+    ) -> Vec<Verdict> {
         let judged = stream::iter(cases.into_iter().map(|case| {
             let (judge, state) = (self.judge.clone(), state.clone());
             async move {
@@ -333,7 +351,9 @@ impl Audit {
         use starling_protocol::message::Outcome;
         let finding = match &verdict.outcome {
             Outcome::Passed => "re-executed, equal".to_owned(),
-            Outcome::Differs { what, claimed, computed } => format!("{what} committed as {claimed:?}, re-execution gives {computed:?}"),
+            Outcome::Differs { what, claimed, computed } => {
+                format!("{what} committed as {claimed:?}, re-execution gives {computed:?}")
+            }
             Outcome::Unsound { reason } => reason.clone(),
             Outcome::Withheld { opening } => format!("did not open {opening:?}"),
         };

@@ -8,17 +8,15 @@ use std::sync::Arc;
 use starling_commitment::{Canonical, Tolerance, difference};
 use starling_model::{Device, ModelError, Stage, execute, merge};
 use starling_protocol::{
-    Digest, Uid,
-    config::RunConfig,
-    keys::Account,
-    merge::shard_range,
-    message::Outcome,
-    receipt::Work,
-    state::State,
+    Digest, Uid, config::RunConfig, keys::Account, merge::shard_range, message::Outcome, receipt::Work, state::State,
 };
 use tokio::time::Instant;
 
-use crate::{docket::Case, openings::{Openings, Withheld}, tokens::Tokens};
+use crate::{
+    docket::Case,
+    openings::{Openings, Withheld},
+    tokens::Tokens,
+};
 
 /// Re-executes receipts.
 #[derive(Debug)]
@@ -71,13 +69,25 @@ impl Judge {
     }
 
     /// The sample's input (tokens are known to everybody) and its targets, where the stage has them.
-    async fn data(&self, case: &Case, sample: u32, input: &Digest, until: Instant) -> Result<(Canonical, Option<Canonical>), Finding> {
+    async fn data(
+        &self,
+        case: &Case,
+        sample: u32,
+        input: &Digest,
+        until: Instant,
+    ) -> Result<(Canonical, Option<Canonical>), Finding> {
         let last = self.is_last(case);
-        let tokens = if case.receipt.stage == 0 || last { Some(self.tokens.of(sample).await.map_err(Finding::Unknown)?) } else { None };
+        let tokens = if case.receipt.stage == 0 || last {
+            Some(self.tokens.of(sample).await.map_err(Finding::Unknown)?)
+        } else {
+            None
+        };
         let input = match &tokens {
             Some((tokens, _)) if case.receipt.stage == 0 => {
                 if tokens.digest() != *input {
-                    return Err(Finding::Outcome(Outcome::Unsound { reason: "reads other tokens than the sample's".into() }));
+                    return Err(Finding::Outcome(Outcome::Unsound {
+                        reason: "reads other tokens than the sample's".into(),
+                    }));
                 }
                 tokens.clone()
             }
@@ -86,7 +96,11 @@ impl Judge {
         Ok((input, tokens.filter(|_| last).map(|(_, targets)| targets)))
     }
 
-    async fn compute<T: Send + 'static>(&self, case: &Case, run: impl FnOnce(&Stage) -> Result<T, ModelError> + Send + 'static) -> Result<Result<T, ModelError>, Finding> {
+    async fn compute<T: Send + 'static>(
+        &self,
+        case: &Case,
+        run: impl FnOnce(&Stage) -> Result<T, ModelError> + Send + 'static,
+    ) -> Result<Result<T, ModelError>, Finding> {
         let unknown = |e: &dyn std::fmt::Display| Finding::Unknown(e.to_string());
         let _turn = self.computing.clone().acquire_owned().await.map_err(|e| unknown(&e))?;
         let (model, stage, device) = (self.run.model.clone(), usize::from(case.receipt.stage), self.device);
@@ -94,7 +108,14 @@ impl Judge {
     }
 
     /// Compare a commitment with what re-execution gives; with a measured tolerance the committed bytes are opened too.
-    async fn compare(&self, case: &Case, what: &str, claimed: &Digest, computed: Result<Canonical, ModelError>, until: Instant) -> Result<Outcome, Finding> {
+    async fn compare(
+        &self,
+        case: &Case,
+        what: &str,
+        claimed: &Digest,
+        computed: Result<Canonical, ModelError>,
+        until: Instant,
+    ) -> Result<Outcome, Finding> {
         let differs = |computed: Digest| Outcome::Differs { what: what.to_owned(), claimed: *claimed, computed };
         let computed = match computed {
             Ok(computed) => computed,
@@ -108,7 +129,11 @@ impl Judge {
             return Ok(Outcome::Passed);
         }
         if let Some(t) = &self.run.audit.tolerance {
-            let tolerance = Tolerance::Measured { relative_l2: t.relative_l2, one_minus_cosine: t.one_minus_cosine, max_abs: t.max_abs };
+            let tolerance = Tolerance::Measured {
+                relative_l2: t.relative_l2,
+                one_minus_cosine: t.one_minus_cosine,
+                max_abs: t.max_abs,
+            };
             let opened = self.open(case, claimed, until).await?;
             if difference(&opened, &computed).is_ok_and(|d| tolerance.accepts(&d)) {
                 return Ok(Outcome::Passed);
@@ -118,10 +143,16 @@ impl Judge {
     }
 
     async fn forward(&self, case: &Case, until: Instant) -> Result<Outcome, Finding> {
-        let Work::Forward { sample, weights, input, output, loss, .. } = &case.receipt.work else { return Err(Finding::Unknown("not a forward".into())) };
+        let Work::Forward { sample, weights, input, output, loss, .. } = &case.receipt.work else {
+            return Err(Finding::Unknown("not a forward".into()));
+        };
         let (input, targets) = self.data(case, *sample, input, until).await?;
         let weights = self.open(case, weights, until).await?;
-        let forward = self.compute(case, move |stage| execute::forward(stage, &weights, &input, targets.as_ref()).map(|f| (f.output, f.loss))).await?;
+        let forward = self
+            .compute(case, move |stage| {
+                execute::forward(stage, &weights, &input, targets.as_ref()).map(|f| (f.output, f.loss))
+            })
+            .await?;
         if let (Ok((computed, Some(value))), Some(bits)) = (&forward, loss)
             && value.to_bits() != *bits
             && self.run.audit.tolerance.is_none()
@@ -153,7 +184,9 @@ impl Judge {
     }
 
     async fn step(&self, case: &Case, until: Instant) -> Result<Outcome, Finding> {
-        let Work::Step { samples, weights_before, optimiser_before, weights_after, optimiser_after, .. } = &case.receipt.work else {
+        let Work::Step { samples, weights_before, optimiser_before, weights_after, optimiser_after, .. } =
+            &case.receipt.work
+        else {
             return Err(Finding::Unknown("not a step".into()));
         };
         if case.passes.len() != samples.len() {
@@ -181,7 +214,10 @@ impl Judge {
             .await?;
         match computed {
             Ok(None) => Ok(Outcome::Unsound { reason: "begins with an optimiser state that is not zero".into() }),
-            Ok(Some((weights, optimiser))) => match self.compare(case, "weights after", weights_after, Ok(weights), until).await? {
+            Ok(Some((weights, optimiser))) => match self
+                .compare(case, "weights after", weights_after, Ok(weights), until)
+                .await?
+            {
                 Outcome::Passed => self.compare(case, "optimiser after", optimiser_after, Ok(optimiser), until).await,
                 failed => Ok(failed),
             },
@@ -189,7 +225,14 @@ impl Judge {
         }
     }
 
-    async fn merge(&self, state: &State, case: &Case, shard: u16, output: &Digest, until: Instant) -> Result<Outcome, Finding> {
+    async fn merge(
+        &self,
+        state: &State,
+        case: &Case,
+        shard: u16,
+        output: &Digest,
+        until: Instant,
+    ) -> Result<Outcome, Finding> {
         let missing = |what: &str| Finding::Unknown(format!("the ledger has no {what} for this merge"));
         let stage = usize::from(case.receipt.stage);
         let plan = state.merging().and_then(|m| m.stages.get(stage)).ok_or_else(|| missing("plan"))?.clone();
@@ -209,7 +252,11 @@ impl Judge {
                 let range = shard_range(length as u64, u64::from(shard), count);
                 let range = range.start as usize..range.end as usize;
                 let vectors = contributions.iter().map(|c| c.to_f32().map_err(bad)).collect::<Result<Vec<_>, _>>()?;
-                let cut = |v: &'_ [f32]| v.get(range.clone()).map(<[f32]>::to_vec).ok_or(ModelError::Misuse("a contribution has another length"));
+                let cut = |v: &'_ [f32]| {
+                    v.get(range.clone())
+                        .map(<[f32]>::to_vec)
+                        .ok_or(ModelError::Misuse("a contribution has another length"))
+                };
                 let slices = vectors.iter().map(|v| cut(v)).collect::<Result<Vec<_>, _>>()?;
                 let views: Vec<&[f32]> = slices.iter().map(Vec::as_slice).collect();
                 let (w, m) = merge::outer_shard(&cut(&previous)?, &cut(&momentum)?, &views, &outer);
@@ -220,7 +267,14 @@ impl Judge {
     }
 
     /// A contribution comes from whoever made it; if it is gone there, the merge cannot be judged, and its reducer is not to blame.
-    async fn contribution(&self, state: &State, case: &Case, uid: Uid, digest: &Digest, until: Instant) -> Result<Canonical, Finding> {
+    async fn contribution(
+        &self,
+        state: &State,
+        case: &Case,
+        uid: Uid,
+        digest: &Digest,
+        until: Instant,
+    ) -> Result<Canonical, Finding> {
         let mut holders: Vec<(Account, Vec<u8>)> = Vec::new();
         if let Some((account, member)) = state.miner(uid) {
             holders.push((*account, member.address.clone()));

@@ -18,7 +18,10 @@ use starling_chain::Client;
 use starling_model::Device;
 use starling_network::{Link, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Roll};
 use starling_protocol::{Epoch, Signer, Stage, Uid, config::RunConfig, state::Distrust};
-use tokio::{sync::{broadcast, watch}, task::JoinHandle};
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
 
 pub use judge::Judge;
 pub use store::StoreError;
@@ -147,12 +150,20 @@ impl Validator {
     ///
     /// # Errors
     /// [`ValidatorError`].
-    pub async fn start(config: ValidatorConfig, hotkey: Arc<dyn Signer>, chain: Client) -> Result<Self, ValidatorError> {
+    pub async fn start(
+        config: ValidatorConfig,
+        hotkey: Arc<dyn Signer>,
+        chain: Client,
+    ) -> Result<Self, ValidatorError> {
         let found = chain.genesis_hash();
         if found != config.run.genesis.0 {
-            return Err(ValidatorError::OtherChain { run: config.run.genesis.to_string(), chain: starling_protocol::Digest(found).to_string() });
+            return Err(ValidatorError::OtherChain {
+                run: config.run.genesis.to_string(),
+                chain: starling_protocol::Digest(found).to_string(),
+            });
         }
-        let folder = |e: std::io::Error| ValidatorError::Folder { path: config.state_dir.clone(), reason: e.to_string() };
+        let folder =
+            |e: std::io::Error| ValidatorError::Folder { path: config.state_dir.clone(), reason: e.to_string() };
         std::fs::create_dir_all(&config.state_dir).map_err(folder)?;
         let device = Device::open(&config.device)?;
         let run = config.run.id();
@@ -166,14 +177,26 @@ impl Validator {
             })
         };
         let roll = Arc::new(Roll::new(netuid, Duration::from_secs(60), lookup));
-        let network = NetworkConfig { bind: config.bind, ..NetworkConfig::local(config.state_dir.join("network"), run) };
+        let network =
+            NetworkConfig { bind: config.bind, ..NetworkConfig::local(config.state_dir.join("network"), run) };
         let node = Arc::new(Node::start(network, hotkey.clone(), roll, Arc::new(NoRequests)).await?);
         let link = Link::new(node.clone(), config.orchestrator.clone(), config.run.orchestrator);
         let (events, first) = broadcast::channel(4096);
         let (target, targets) = watch::channel(weights::Target::default());
         let (status, statuses) = watch::channel(WeightStatus::default());
         let keeper = weights::Keeper::new(chain.clone(), hotkey.clone(), netuid, store.clone(), targets, status);
-        let follower = follow::Follower { run: config.run, hotkey, chain, node, link, device, store, events: events.clone(), target, statuses };
+        let follower = follow::Follower {
+            run: config.run,
+            hotkey,
+            chain,
+            node,
+            link,
+            device,
+            store,
+            events: events.clone(),
+            target,
+            statuses,
+        };
         let task = tokio::spawn(async move {
             let keeper = tokio::spawn(keeper.run());
             let result = follower.run().await;

@@ -47,15 +47,23 @@ impl Openings {
     ///
     /// # Errors
     /// [`Withheld`].
-    pub async fn tensor(&self, miner: &Account, address: &[u8], digest: &Digest, until: Instant) -> Result<Canonical, Withheld> {
+    pub async fn tensor(
+        &self,
+        miner: &Account,
+        address: &[u8],
+        digest: &Digest,
+        until: Instant,
+    ) -> Result<Canonical, Withheld> {
         let withheld = |reason: String| Withheld { miner: *miner, digest: *digest, reason };
         let bytes = self.bytes(miner, address, digest, until).await?;
-        Canonical::decode(bytes, self.limits).map_err(|e| withheld(format!("what it committed to is not a tensor: {e}")))
+        Canonical::decode(bytes, self.limits)
+            .map_err(|e| withheld(format!("what it committed to is not a tensor: {e}")))
     }
 
     async fn bytes(&self, miner: &Account, address: &[u8], digest: &Digest, until: Instant) -> Result<Bytes, Withheld> {
         let withheld = |reason: String| Withheld { miner: *miner, digest: *digest, reason };
-        let peer = PeerAddress::decode_all(&mut &address[..]).map_err(|e| withheld(format!("its address is unreadable: {e}")))?;
+        let peer = PeerAddress::decode_all(&mut &address[..])
+            .map_err(|e| withheld(format!("its address is unreadable: {e}")))?;
         loop {
             match self.node.fetch(&peer, Some(miner), digest, self.limits.max_bytes, self.per_try).await {
                 Ok(bytes) => {

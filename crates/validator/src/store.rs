@@ -74,7 +74,8 @@ impl Store {
     /// [`StoreError`].
     pub fn open(directory: &Path, run: Digest) -> Result<Self, StoreError> {
         let path = directory.join("validator.redb");
-        let database = Database::create(&path).map_err(|e| StoreError::Open { path: path.clone(), reason: e.to_string() })?;
+        let database =
+            Database::create(&path).map_err(|e| StoreError::Open { path: path.clone(), reason: e.to_string() })?;
         let store = Self { database };
         match store.meta::<Digest>("run")? {
             Some(theirs) if theirs != run => Err(StoreError::OtherRun { path, theirs, ours: run }),
@@ -150,7 +151,10 @@ impl Store {
         let mut all = Vec::new();
         for row in table.iter().map_err(failed)? {
             let (epoch, bytes) = row.map_err(failed)?;
-            all.push((epoch.value(), EpochWork::decode_all(&mut bytes.value()).map_err(|_| StoreError::Damaged("scores"))?));
+            all.push((
+                epoch.value(),
+                EpochWork::decode_all(&mut bytes.value()).map_err(|_| StoreError::Damaged("scores"))?,
+            ));
         }
         Ok(all)
     }
@@ -165,7 +169,13 @@ mod tests {
     fn a_commit_and_its_salt_outlive_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let run = Digest::of(b"run");
-        let pending = PendingCommit { uids: vec![1, 2], values: vec![65535, 3], salt: vec![7; 8], version_key: 0, epoch: Some(4) };
+        let pending = PendingCommit {
+            uids: vec![1, 2],
+            values: vec![65535, 3],
+            salt: vec![7; 8],
+            version_key: 0,
+            epoch: Some(4),
+        };
         Store::open(dir.path(), run).unwrap().set_pending(Some(&pending)).unwrap();
         assert_eq!(Store::open(dir.path(), run).unwrap().pending().unwrap(), Some(pending));
     }

@@ -36,12 +36,16 @@ impl Tokens {
     pub async fn of(&self, index: u32) -> Result<(Canonical, Canonical), String> {
         let (manifest, shards) = self.corpus.get_or_try_init(|| self.load()).await?;
         let t = &self.run.training;
-        let windows = sample(manifest, self.run.seed, index, t.sequences_per_sample, t.sequence_length).map_err(|e| e.to_string())?;
+        let windows = sample(manifest, self.run.seed, index, t.sequences_per_sample, t.sequence_length)
+            .map_err(|e| e.to_string())?;
         batch(manifest, shards, &windows, t.sequence_length).map_err(|e| e.to_string())
     }
 
     async fn blob(&self, digest: &Digest, max: u64) -> Result<bytes::Bytes, String> {
-        self.node.fetch(self.link.address(), Some(self.link.account()), digest, max, PATIENCE).await.map_err(|e| e.to_string())
+        self.node
+            .fetch(self.link.address(), Some(self.link.account()), digest, max, PATIENCE)
+            .await
+            .map_err(|e| e.to_string())
     }
 
     async fn load(&self) -> Result<(Manifest, Vec<Canonical>), String> {

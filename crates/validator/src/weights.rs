@@ -119,11 +119,18 @@ impl Keeper {
         }
         let account = self.hotkey.account();
         let Some(uid) = self.chain.uid(self.netuid, &account).await? else {
-            self.say(format!("hotkey {account} is not registered on subnet {}: register it (`starling register`)", self.netuid));
+            self.say(format!(
+                "hotkey {account} is not registered on subnet {}: register it (`starling register`)",
+                self.netuid
+            ));
             return Ok(());
         };
         let parameters = self.chain.hyperparameters(self.netuid).await?;
-        if parameters.commit_reveal_enabled { self.by_commit(uid, &target).await } else { self.plainly(uid, &target).await }
+        if parameters.commit_reveal_enabled {
+            self.by_commit(uid, &target).await
+        } else {
+            self.plainly(uid, &target).await
+        }
     }
 
     async fn on_chain(&self, uid: u16) -> Result<Vec<(u16, u16)>, Trouble> {
@@ -196,12 +203,25 @@ impl Keeper {
             return Ok(());
         }
         if now > due {
-            self.say(format!("the reveal of chain epoch {epoch} was missed (due in {due}, now is {now}): committing again"));
+            self.say(format!(
+                "the reveal of chain epoch {epoch} was missed (due in {due}, now is {now}): committing again"
+            ));
             self.store.set_pending(None)?;
             return Ok(());
         }
         self.say(format!("revealing in chain epoch {now}"));
-        match self.chain.reveal_weights(self.hotkey.as_ref(), self.netuid, &pending.uids, &pending.values, &pending.salt, pending.version_key).await {
+        match self
+            .chain
+            .reveal_weights(
+                self.hotkey.as_ref(),
+                self.netuid,
+                &pending.uids,
+                &pending.values,
+                &pending.salt,
+                pending.version_key,
+            )
+            .await
+        {
             Ok(_) => {}
             // Revealed before a crash, or seen as a duplicate: what counts is what the chain holds.
             Err(error) if self.on_chain(uid).await? != weights => {
@@ -230,7 +250,14 @@ impl Keeper {
         self.store.set_pending(Some(&pending))?;
         self.say("committing weights");
         self.chain
-            .commit_weights(self.hotkey.as_ref(), self.netuid, &pending.uids, &pending.values, &pending.salt, pending.version_key)
+            .commit_weights(
+                self.hotkey.as_ref(),
+                self.netuid,
+                &pending.uids,
+                &pending.values,
+                &pending.salt,
+                pending.version_key,
+            )
             .await?;
         self.status.send_modify(|s| s.commits += 1);
         Ok(())

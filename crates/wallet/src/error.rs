@@ -10,7 +10,7 @@ use crate::{Encryption, KeyError};
 #[derive(Debug, thiserror::Error)]
 pub enum WalletError {
     /// No such key on disk.
-    #[error("no {what} at {}: create it with `starling wallet create`, or give --wallet-path, --wallet-name, --wallet-hotkey", path.display())]
+    #[error("no {what} at {}: make one with `starling wallet new`, or name another with --wallet-path, --wallet and --hotkey", path.display())]
     Missing {
         /// `coldkey`, `hotkey` or `wallet`.
         what: &'static str,

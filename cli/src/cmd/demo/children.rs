@@ -100,7 +100,9 @@ impl Children {
     /// True if the process ended well; its stdout is closed already.
     pub async fn ended_well(&mut self, name: &str) -> bool {
         match self.running.iter_mut().find(|(n, ..)| n == name) {
-            Some((_, child, _)) => matches!(tokio::time::timeout(Duration::from_secs(10), child.wait()).await, Ok(Ok(status)) if status.success()),
+            Some((_, child, _)) => {
+                matches!(tokio::time::timeout(Duration::from_secs(10), child.wait()).await, Ok(Ok(status)) if status.success())
+            }
             None => false,
         }
     }
@@ -131,7 +133,21 @@ impl Children {
     fn actor(&mut self, role: &str, chain: &str, run: &Path, key: &Key, more: &[&str]) -> anyhow::Result<()> {
         let (run, state) = (run.display().to_string(), self.out.join(&key.name).display().to_string());
         let wallets = self.out.join("wallets").display().to_string();
-        let mut arguments = vec![role, "--run", &run, "--state", &state, "--endpoint", chain, "--wallet-path", &wallets, "--wallet", "demo", "--hotkey", &key.name];
+        let mut arguments = vec![
+            role,
+            "--run",
+            &run,
+            "--state",
+            &state,
+            "--endpoint",
+            chain,
+            "--wallet-path",
+            &wallets,
+            "--wallet",
+            "demo",
+            "--hotkey",
+            &key.name,
+        ];
         arguments.extend_from_slice(more);
         self.spawn(&key.name, &arguments)
     }
@@ -141,7 +157,14 @@ impl Children {
         self.first_word(&cast.owner.name, "address").await
     }
 
-    pub fn miner(&mut self, chain: &str, run: &Path, orchestrator: &str, key: &Key, cheats: Option<Adversary>) -> anyhow::Result<()> {
+    pub fn miner(
+        &mut self,
+        chain: &str,
+        run: &Path,
+        orchestrator: &str,
+        key: &Key,
+        cheats: Option<Adversary>,
+    ) -> anyhow::Result<()> {
         let how = cheats.map(|a| a.to_string());
         let mut more = vec!["--orchestrator", orchestrator];
         if let Some(how) = &how {

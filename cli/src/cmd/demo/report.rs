@@ -9,7 +9,12 @@ use starling_miner::Adversary;
 use starling_model::{Device, Sampling, Tokenizer, checkpoint, generate, loss_curve_svg};
 
 use super::{Demo, stage::Cast, watch::Seen};
-use crate::{Global, cmd::{model::read_blob, run::Prepared}, exit::PromiseBroken, output};
+use crate::{
+    Global,
+    cmd::{model::read_blob, run::Prepared},
+    exit::PromiseBroken,
+    output,
+};
 
 #[allow(clippy::too_many_arguments)]
 pub fn show(
@@ -24,13 +29,20 @@ pub fn show(
 ) -> anyhow::Result<()> {
     let points: Vec<(f64, f64)> = seen.points.iter().enumerate().map(|(i, p)| (i as f64, p.loss)).collect();
     let curve = demo.out.join("loss.svg");
-    let svg = loss_curve_svg(&points, "Loss of the swarm, one point per round").map_err(|e| anyhow::anyhow!("the loss curve cannot be drawn: {e}"))?;
+    let svg = loss_curve_svg(&points, "Loss of the swarm, one point per round")
+        .map_err(|e| anyhow::anyhow!("the loss curve cannot be drawn: {e}"))?;
     std::fs::write(&curve, svg).with_context(|| curve.display().to_string())?;
 
-    let stages = seen.last_weights.iter().map(|d| read_blob(&find(demo, cast, d)?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let stages =
+        seen.last_weights.iter().map(|d| read_blob(&find(demo, cast, d)?)).collect::<anyhow::Result<Vec<_>>>()?;
     let model = demo.out.join("model.safetensors");
     checkpoint::save(&prepared.config.model, &stages, &model)?;
-    let sampling = Sampling { tokens: 160, temperature: 0.7, seed: demo.seed, context: prepared.config.training.sequence_length as usize };
+    let sampling = Sampling {
+        tokens: 160,
+        temperature: 0.7,
+        seed: demo.seed,
+        context: prepared.config.training.sequence_length as usize,
+    };
     let text = generate(&prepared.config.model, &stages, &Tokenizer::bytes(), "The ", &sampling, &Device::CPU)?;
 
     let first = points.first().map_or(f64::NAN, |p| p.1);
@@ -45,12 +57,16 @@ pub fn show(
             broken.push(what);
         }
     };
-    require(first - last >= demo.margin, format!("the loss fell from {first:.3} to {last:.3}, by {} is needed", demo.margin));
+    require(
+        first - last >= demo.margin,
+        format!("the loss fell from {first:.3} to {last:.3}, by {} is needed", demo.margin),
+    );
     for (i, key) in cast.miners.iter().enumerate() {
         let m = seen.miners.get(&key.uid).cloned().unwrap_or_default();
         let neuron = graph.neurons.iter().find(|n| n.uid == key.uid);
         let incentive = neuron.map_or(0, |n| n.incentive);
-        let weights: Vec<u16> = seen.weights.values().map(|w| w.iter().find(|(u, _)| *u == key.uid).map_or(0, |(_, v)| *v)).collect();
+        let weights: Vec<u16> =
+            seen.weights.values().map(|w| w.iter().find(|(u, _)| *u == key.uid).map_or(0, |(_, v)| *v)).collect();
         let cheats = adversary.filter(|_| i == cast.cheat);
         match cheats {
             Some(how) => {
@@ -59,7 +75,10 @@ pub fn show(
             }
             None if seen.killed == Some(key.uid) => {}
             None => {
-                require(m.failed == 0, format!("honest uid {} failed an audit: {}", key.uid, m.finding.clone().unwrap_or_default()));
+                require(
+                    m.failed == 0,
+                    format!("honest uid {} failed an audit: {}", key.uid, m.finding.clone().unwrap_or_default()),
+                );
                 require(m.passed > 0, format!("honest uid {} was never audited", key.uid));
                 require(incentive > 0, format!("honest uid {} has no incentive on chain", key.uid));
             }
@@ -70,7 +89,10 @@ pub fn show(
         let set = seen.weights.get(&key.name).is_some_and(|w| !w.is_empty());
         require(set, format!("{}'s weights are not on chain", key.name));
     }
-    require(seen.epochs_audited > demo.epochs, format!("{} audits closed, {} are needed", seen.epochs_audited, demo.epochs + 1));
+    require(
+        seen.epochs_audited > demo.epochs,
+        format!("{} audits closed, {} are needed", seen.epochs_audited, demo.epochs + 1),
+    );
 
     if global.json {
         let miners: Vec<_> = rows
@@ -80,10 +102,13 @@ pub fn show(
                         "finding": m.finding, "weights": weights, "incentive": incentive, "emission_rao": emission, "adversary": cheats.map(|a| a.to_string()) })
             })
             .collect();
-        output::json(&json!({ "seconds": took.as_secs_f64(), "loss_first": first, "loss_last": last, "tokens": tokens, "tokens_per_second": speed,
-            "miners": miners, "loss_curve": curve, "checkpoint": model, "text": text, "broken": broken }))?;
+        output::json(
+            &json!({ "seconds": took.as_secs_f64(), "loss_first": first, "loss_last": last, "tokens": tokens, "tokens_per_second": speed,
+            "miners": miners, "loss_curve": curve, "checkpoint": model, "text": text, "broken": broken }),
+        )?;
     } else {
-        let mut table = output::table(&["uid", "stage", "samples", "audits", "weights", "incentive", "emission (α)", ""]);
+        let mut table =
+            output::table(&["uid", "stage", "samples", "audits", "weights", "incentive", "emission (α)", ""]);
         for (key, m, weights, incentive, emission, cheats) in &rows {
             table.add_row([
                 key.uid.to_string(),
@@ -113,7 +138,9 @@ pub fn show(
     }
     if broken.is_empty() {
         if !global.json {
-            output::line("every promise was kept: the loss fell, the honest passed, the cheat was caught and earns nothing, weights are on chain");
+            output::line(
+                "every promise was kept: the loss fell, the honest passed, the cheat was caught and earns nothing, weights are on chain",
+            );
         }
         return Ok(());
     }

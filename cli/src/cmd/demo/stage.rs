@@ -60,20 +60,39 @@ pub async fn set(demo: &Demo, url: &str) -> anyhow::Result<Cast> {
     let owner = make("orchestrator")?;
     let (netuid, _) = chain.register_network(&coldkey, &owner.account()).await.context("founding the subnet")?;
     chain.start_call(&coldkey, netuid).await.context("starting the subnet")?;
-    chain.sudo_set(&coldkey, "sudo_set_tempo", &[("netuid", netuid.into()), ("tempo", TEMPO.into())]).await.context("setting the tempo")?;
+    chain
+        .sudo_set(&coldkey, "sudo_set_tempo", &[("netuid", netuid.into()), ("tempo", TEMPO.into())])
+        .await
+        .context("setting the tempo")?;
     let key = |name: &str, pair: &Keypair, uid: u16| Key { name: name.to_owned(), account: pair.account(), uid };
-    let mut cast = Cast { netuid, genesis: Digest(chain.genesis_hash()), owner: key("orchestrator", &owner, 0), miners: Vec::new(), validators: Vec::new(), cheat: 0 };
+    let mut cast = Cast {
+        netuid,
+        genesis: Digest(chain.genesis_hash()),
+        owner: key("orchestrator", &owner, 0),
+        miners: Vec::new(),
+        validators: Vec::new(),
+        cheat: 0,
+    };
     for i in 1..=2 {
         let name = format!("validator-{i}");
         let pair = make(&name)?;
-        let (uid, _) = chain.burned_register(&coldkey, netuid, &pair.account()).await.with_context(|| format!("registering {name}"))?;
-        chain.add_stake(&coldkey, &pair.account(), netuid, STAKE).await.with_context(|| format!("staking on {name}"))?;
+        let (uid, _) = chain
+            .burned_register(&coldkey, netuid, &pair.account())
+            .await
+            .with_context(|| format!("registering {name}"))?;
+        chain
+            .add_stake(&coldkey, &pair.account(), netuid, STAKE)
+            .await
+            .with_context(|| format!("staking on {name}"))?;
         cast.validators.push(key(&name, &pair, uid));
     }
     for i in 1..=3 * demo.miners_per_stage {
         let name = format!("miner-{i}");
         let pair = make(&name)?;
-        let (uid, _) = chain.burned_register(&coldkey, netuid, &pair.account()).await.with_context(|| format!("registering {name}"))?;
+        let (uid, _) = chain
+            .burned_register(&coldkey, netuid, &pair.account())
+            .await
+            .with_context(|| format!("registering {name}"))?;
         cast.miners.push(key(&name, &pair, uid));
     }
     cast.cheat = cast.miners.len().saturating_sub(2);

@@ -1,10 +1,6 @@
 //! What is seen while the demo runs: one line of progress on a terminal, a plain log elsewhere. All of it on stderr.
 
-use std::{
-    collections::BTreeMap,
-    io::IsTerminal,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -95,7 +91,13 @@ impl Show {
 }
 
 /// Follow the processes until orchestrator and validators have ended well.
-pub async fn until_finished(children: &mut Children, config: &RunConfig, cast: &Cast, fault: Option<Fault>, address: &str) -> anyhow::Result<Seen> {
+pub async fn until_finished(
+    children: &mut Children,
+    config: &RunConfig,
+    cast: &Cast,
+    fault: Option<Fault>,
+    address: &str,
+) -> anyhow::Result<Seen> {
     let mut seen = Seen { address: address.to_owned(), ..Seen::default() };
     for miner in &cast.miners {
         seen.miners.insert(miner.uid, MinerSeen::default());
@@ -131,8 +133,15 @@ pub async fn until_finished(children: &mut Children, config: &RunConfig, cast: &
 }
 
 /// Let the fault happen.
-async fn strike(children: &mut Children, seen: &mut Seen, show: &Show, cast: &Cast, fault: Fault) -> anyhow::Result<()> {
-    let victim = if fault == Fault::RestartOrchestrator { &cast.owner } else { cast.miners.first().unwrap_or(&cast.owner) };
+async fn strike(
+    children: &mut Children,
+    seen: &mut Seen,
+    show: &Show,
+    cast: &Cast,
+    fault: Fault,
+) -> anyhow::Result<()> {
+    let victim =
+        if fault == Fault::RestartOrchestrator { &cast.owner } else { cast.miners.first().unwrap_or(&cast.owner) };
     show.line(&format!("kill -9 of {}", victim.name));
     let arguments = children.kill(&victim.name).await?;
     match fault {
@@ -162,24 +171,58 @@ fn orchestrator(seen: &mut Seen, show: &Show, value: &Value) {
             show.line(&format!("{} uid {} joined", value["role"].as_str().unwrap_or_default(), number(value, "uid")));
         }
         "begun" => {
-            seen.last_weights = value["weights"].as_array().into_iter().flatten().filter_map(|w| w.as_str().map(str::to_owned)).collect();
+            seen.last_weights = value["weights"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|w| w.as_str().map(str::to_owned))
+                .collect();
             show.line(&format!("epoch {} begins with miners {}", number(value, "epoch"), value["roster"]));
         }
         "round" => {
-            let point = Point { loss: value["loss"].as_f64().unwrap_or(f64::NAN), tokens: number(value, "tokens"), at_ms: number(value, "at_ms") };
-            let speed = seen.points.last().map(|p| point.tokens as f64 * 1000.0 / (point.at_ms.saturating_sub(p.at_ms).max(1)) as f64);
+            let point = Point {
+                loss: value["loss"].as_f64().unwrap_or(f64::NAN),
+                tokens: number(value, "tokens"),
+                at_ms: number(value, "at_ms"),
+            };
+            let speed = seen
+                .points
+                .last()
+                .map(|p| point.tokens as f64 * 1000.0 / (point.at_ms.saturating_sub(p.at_ms).max(1)) as f64);
             seen.points.push(point);
             let speed = speed.map(|s| format!(", {s:.0} tokens/s")).unwrap_or_default();
-            show.round(seen.points.len() as u64, &format!("epoch {} round {}: loss {:.3}{speed}", number(value, "epoch"), number(value, "round"), point.loss));
+            show.round(
+                seen.points.len() as u64,
+                &format!(
+                    "epoch {} round {}: loss {:.3}{speed}",
+                    number(value, "epoch"),
+                    number(value, "round"),
+                    point.loss
+                ),
+            );
         }
         "gone" => show.line(&format!("uid {} fell silent", number(value, "uid"))),
-        "rerouted" => show.line(&format!("sample {} rerouted because of uid {}", number(value, "sample"), number(value, "because"))),
-        "complaint" => show.line(&format!("uid {} complains about uid {}: {}", number(value, "from"), number(value, "about"), value["reason"])),
-        "closed" => show.line(&format!("epoch {}: miners anchor their receipt chains on chain", number(value, "epoch"))),
-        "audit-opened" => show.line(&format!("epoch {}: validators re-execute what the beacon draws", number(value, "epoch"))),
+        "rerouted" => show.line(&format!(
+            "sample {} rerouted because of uid {}",
+            number(value, "sample"),
+            number(value, "because")
+        )),
+        "complaint" => show.line(&format!(
+            "uid {} complains about uid {}: {}",
+            number(value, "from"),
+            number(value, "about"),
+            value["reason"]
+        )),
+        "closed" => {
+            show.line(&format!("epoch {}: miners anchor their receipt chains on chain", number(value, "epoch")))
+        }
+        "audit-opened" => {
+            show.line(&format!("epoch {}: validators re-execute what the beacon draws", number(value, "epoch")))
+        }
         "audit-closed" => {
             seen.epochs_audited += 1;
-            let benched: Vec<u16> = value["benched"].as_array().into_iter().flatten().filter_map(Value::as_u64).map(|u| u as u16).collect();
+            let benched: Vec<u16> =
+                value["benched"].as_array().into_iter().flatten().filter_map(Value::as_u64).map(|u| u as u16).collect();
             show.line(&format!("epoch {}: audit closed, failed by the majority: {benched:?}", number(value, "epoch")));
             seen.benched.extend(benched);
         }
@@ -197,7 +240,12 @@ fn validator(seen: &mut Seen, show: &Show, who: &str, value: &Value) {
                 m.passed += 1;
             } else {
                 m.failed += 1;
-                let finding = format!("{} #{}: {}", value["work"].as_str().unwrap_or_default(), number(value, "sequence"), value["finding"].as_str().unwrap_or_default());
+                let finding = format!(
+                    "{} #{}: {}",
+                    value["work"].as_str().unwrap_or_default(),
+                    number(value, "sequence"),
+                    value["finding"].as_str().unwrap_or_default()
+                );
                 if m.finding.is_none() {
                     show.line(&format!("{who} catches uid {uid}: {finding}"));
                     m.finding = Some(finding);
