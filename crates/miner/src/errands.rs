@@ -1,7 +1,7 @@
 //! What happens off the main loop: fetching what a duty needs, storing what it made, anchoring. Nothing here decides or signs
 //! receipts; the main loop asks whether a result is still wanted when it comes back.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use starling_commitment::Canonical;
 use starling_protocol::{
@@ -18,8 +18,6 @@ use crate::{
     tokens::Tokens,
 };
 
-/// One try at a blob that several peers have.
-const TRY: Duration = Duration::from_secs(5);
 /// Longest answer of the chain to a question, and to a submission with its finality.
 pub(crate) const CHAIN_READ: Duration = Duration::from_secs(30);
 const CHAIN_WRITE: Duration = Duration::from_secs(240);
@@ -83,9 +81,9 @@ impl Kit {
         let job = |job, draft| Prepared::Job(Box::new((job, draft)));
         match duty {
             Duty::Forward { pass, input } => {
+                let (tokens, targets) = self.data(pass.sample).await?;
                 // Half the time that the run gives: whoever does not deliver by then is named before this miner is overdue.
                 let until = self.until(self.run.epoch.sample_timeout_ms / 2);
-                let (tokens, targets) = self.data(pass.sample).await?;
                 let (input, tokens) = match (input, tokens) {
                     (Some(from), _) => (self.library.delivered(epoch, from, &self.forms.crossing, until).await?, None),
                     (None, Some(tokens)) => (tokens.clone(), Some(tokens)),
@@ -140,13 +138,15 @@ impl Kit {
                 Ok(Prepared::Ready(weights))
             }
             Duty::Hold(Start::Assemble { old, shards, colleagues }) => {
-                let until = self.until(self.run.epoch.merge_timeout_ms);
+                // The run waits for the merge's time-out, no longer: half of it for shards, the rest for the old values.
+                let until = self.until(self.run.epoch.merge_timeout_ms / 2);
+                let mut silent = BTreeSet::new();
                 let mut found = Vec::with_capacity(shards.len());
                 let count = shards.len() as u64;
                 for (index, shard) in (0u64..).zip(shards) {
                     let range = shard_range(self.forms.parameters, index, count);
                     found.push(match shard {
-                        Some(at) => self.shard(epoch, index, range.end - range.start, &at, until).await?,
+                        Some(at) => self.shard(epoch, index, range.end - range.start, &at, until, &mut silent).await?,
                         None => None,
                     });
                 }
@@ -240,7 +240,12 @@ impl Kit {
         for from in holders {
             match self
                 .library
-                .fetched(epoch, Delivery { from: *from, digest }, form.length(), Instant::now() + TRY)
+                .fetched(
+                    epoch,
+                    Delivery { from: *from, digest },
+                    form.length(),
+                    self.until(self.run.epoch.merge_timeout_ms),
+                )
                 .await
             {
                 Ok(bytes) => {
@@ -264,6 +269,7 @@ impl Kit {
         elements: u64,
         at: &ShardAt,
         until: Instant,
+        silent: &mut BTreeSet<Account>,
     ) -> Result<Option<Canonical>, Unavailable> {
         let form = Form { dtype: starling_commitment::DType::F32, shape: vec![2, elements] };
         if self.library.has(&at.output).await?
@@ -272,9 +278,13 @@ impl Kit {
             return Ok(Some(own).filter(finite));
         }
         loop {
-            for from in at.holders.iter().filter(|a| **a != self.me) {
-                let what = Delivery { from: *from, digest: at.output };
-                match self.library.fetched(epoch, what, form.length(), until.min(Instant::now() + TRY)).await {
+            // Those who did not deliver another shard come last.
+            let mut holders: Vec<Account> = at.holders.iter().copied().filter(|a| *a != self.me).collect();
+            holders.sort_by_key(|a| silent.contains(a));
+            for from in holders {
+                let what = Delivery { from, digest: at.output };
+                let patience = until.min(self.until(self.run.epoch.merge_timeout_ms / 4));
+                match self.library.fetched(epoch, what, form.length(), patience).await {
                     // The same bytes for everybody: what is no shard here is no shard anywhere.
                     Ok(bytes) => {
                         let shard = form.read(bytes);
@@ -285,6 +295,7 @@ impl Kit {
                     }
                     Err(own @ Unavailable::Own(_)) => return Err(own),
                     Err(Unavailable::Undelivered(fault)) => {
+                        silent.insert(fault.peer);
                         self.board.trouble(
                             "merge",
                             format!("shard {index} is not to be had from {}: {}", fault.peer, fault.reason),

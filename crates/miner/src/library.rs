@@ -22,6 +22,8 @@ use crate::{MinerError, agenda::Delivery, outbox::Outbox};
 
 /// First pause between two tries; doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(50);
+/// Shortest deadline of a try: a machine that was suspended blames nobody for it.
+const SHORTEST_TRY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Element type and shape of a tensor.
@@ -288,7 +290,7 @@ impl Library {
     async fn persist(&self, what: Delivery, part: Part, until: Instant) -> Result<Bytes, Unavailable> {
         let mut pause = PAUSE;
         loop {
-            let left = until.saturating_duration_since(Instant::now()).max(PAUSE);
+            let left = until.saturating_duration_since(Instant::now()).max(SHORTEST_TRY);
             let (reason, hopeless) = match self.book.of(&what.from) {
                 Ok(peer) => match self.once(&peer, what, &part, left).await {
                     Ok(bytes) => return Ok(bytes),

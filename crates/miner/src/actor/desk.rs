@@ -21,7 +21,7 @@ impl Actor {
         };
         self.submitting = true;
         let link = self.link.clone();
-        let pause = self.pause.get("orchestrator").copied().unwrap_or_default();
+        let pause = self.pause.get("handing in").copied().unwrap_or_default();
         self.errands.spawn(async move {
             sleep(pause).await;
             Errand::Submitted(sent, link.submit(batch).await)
@@ -31,8 +31,13 @@ impl Actor {
     pub(super) fn submitted(&mut self, sent: Sent, result: Result<(), LinkError>) -> Result<(), MinerError> {
         self.submitting = false;
         match (result, sent) {
-            (Ok(()), Sent::Receipts(upto)) => self.sent = self.sent.max(upto),
-            (Ok(()), Sent::Message) => drop(self.messages.pop_front()),
+            (Ok(()), sent) => {
+                self.fine("handing in");
+                match sent {
+                    Sent::Receipts(upto) => self.sent = self.sent.max(upto),
+                    Sent::Message => drop(self.messages.pop_front()),
+                }
+            }
             (Err(LinkError::Refused(why)), Sent::Message) => {
                 tracing::debug!(%why, "a message was refused");
                 // Readiness for an epoch that has begun, say. The agenda knows better by the next page.
@@ -46,7 +51,7 @@ impl Actor {
                     // The ledger may hold them already: it says so with the next page. Until then from the start.
                     self.sent = self.standing().map_or(0, |s| s.count);
                 }
-                self.orchestrator_trouble(error)?;
+                self.orchestrator_trouble("handing in", error)?;
             }
         }
         Ok(())

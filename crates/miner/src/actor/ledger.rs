@@ -64,12 +64,16 @@ impl Actor {
     }
 
     /// How long to wait before asking again; an error if asking again is of no use.
-    pub(super) fn orchestrator_trouble(&mut self, error: LinkError) -> Result<Duration, MinerError> {
+    pub(super) fn orchestrator_trouble(
+        &mut self,
+        what: &'static str,
+        error: LinkError,
+    ) -> Result<Duration, MinerError> {
         if fault(&error) == Fault::Permanent {
             return Err(MinerError::Refused(error.to_string()));
         }
-        self.board.trouble("orchestrator", format!("{error}; trying again"));
-        let pause = self.pause.entry("orchestrator").or_insert(FIRST_PAUSE);
+        self.board.trouble(what, format!("{error}; trying again"));
+        let pause = self.pause.entry(what).or_insert(FIRST_PAUSE);
         let now = *pause;
         *pause = (now * 2).min(LONGEST_PAUSE);
         Ok(now)
@@ -93,14 +97,14 @@ impl Actor {
                 self.joining = false;
                 self.joined_ms = Some(at_ms);
                 self.refused_since = None;
-                self.fine("orchestrator");
+                self.fine("joining");
             }
             Err(error) => {
                 let since = *self.refused_since.get_or_insert_with(Instant::now);
                 if fault(&error) == Fault::Refusal && self.joined_ms.is_none() && since.elapsed() > REFUSED {
                     return Err(MinerError::Refused(error.to_string()));
                 }
-                let pause = self.orchestrator_trouble(error)?;
+                let pause = self.orchestrator_trouble("joining", error)?;
                 self.join(pause.max(AGAIN / 2));
             }
         }

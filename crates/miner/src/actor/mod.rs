@@ -225,7 +225,7 @@ impl Actor {
         match errand {
             Errand::Page(Ok(page)) => self.absorb(&page),
             Errand::Page(Err(error)) => {
-                let pause = self.orchestrator_trouble(error)?;
+                let pause = self.orchestrator_trouble("orchestrator", error)?;
                 self.ask_for_page(pause);
                 Ok(())
             }
