@@ -1,14 +1,15 @@
 //! `AdminUtils` (pallet index 19): hyperparameters set by root or, within its limits, by a subnet's owner.
 //!
 //! Public call indices, names and argument names (snapshot of spec 381) for the values that this chain has. Who may set what,
-//! and when, is `subtensor::hyperparameters`; this file writes the value and raises the public event.
+//! and when, is `subtensor::hyperparameters`; this file writes the value and raises the public event. The snapshot has no call for
+//! `TaoWeight`: genesis sets it.
 
 use frame_support::pallet_prelude::*;
 use frame_system::pallet_prelude::*;
 
 use crate::{
     subtensor::{self, Event as Subnet},
-    types::{Hyperparameter as What, NetUid},
+    types::{AccountId, FixedU128, Hyperparameter as What, NetUid},
 };
 
 pub use pallet::*;
@@ -22,20 +23,63 @@ pub mod pallet {
     pub struct Pallet<T>(_);
 
     #[pallet::config]
-    pub trait Config: frame_system::Config + subtensor::Config {}
+    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> + subtensor::Config {}
+
+    #[pallet::event]
+    #[pallet::generate_deposit(fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// Yuma 3 was switched.
+        Yuma3EnableToggled { netuid: NetUid, enabled: bool },
+        /// Resetting of bonds was switched.
+        BondsResetToggled { netuid: NetUid, enabled: bool },
+    }
 
     #[pallet::error]
     pub enum Error<T> {
         /// There is no such subnet.
+        #[codec(index = 0)]
         SubnetDoesNotExist,
         /// More validators than neurons.
+        #[codec(index = 1)]
         MaxValidatorsLargerThanMaxUIds,
-        /// Fewer slots than neurons, or more than 65,535 allow.
+        /// Fewer slots than neurons.
+        #[codec(index = 2)]
         MaxAllowedUIdsLessThanCurrentUIds,
+        /// An owner may set at most 975000.
+        #[codec(index = 3)]
+        BondsMovingAverageMaxReached,
+        /// Only root may set a negative steepness.
+        #[codec(index = 4)]
+        NegativeSigmoidSteepness,
         /// Outside the allowed values.
+        #[codec(index = 5)]
         ValueNotInBounds,
+        /// A minimum above the number of neurons.
+        #[codec(index = 6)]
+        MinAllowedUidsGreaterThanCurrentUids,
+        /// A minimum above the maximum.
+        #[codec(index = 7)]
+        MinAllowedUidsGreaterThanMaxAllowedUids,
+        /// A maximum below the minimum.
+        #[codec(index = 8)]
+        MaxAllowedUidsLessThanMinAllowedUids,
+        /// More than 256 slots.
+        #[codec(index = 9)]
+        MaxAllowedUidsGreaterThanDefaultMaxAllowedUids,
+        /// Not a value that this chain can take.
+        #[codec(index = 10)]
+        InvalidValue,
     }
 
+    /// Greatest `MinBurn` and least `MaxBurn`, rao (constants of the public chain).
+    const MIN_BURN_UPPER: u64 = 1_000_000_000;
+    const MAX_BURN_LOWER: u64 = 100_000_000;
+    /// Greatest moving average of bonds that an owner may set, /1e6.
+    const OWNER_BONDS_MOVING_AVERAGE: u64 = 975_000;
+    /// Least alpha of liquid alpha: one fortieth.
+    const LEAST_ALPHA: u16 = u16::MAX / 40;
+    /// Most neurons of a subnet.
+    const MOST_UIDS: u16 = 256;
 
     /// Operational and free, as on the public chain.
     fn free() -> (Weight, DispatchClass, Pays) {
@@ -43,33 +87,33 @@ pub mod pallet {
     }
 
     macro_rules! put {
-        ($origin:ident, $netuid:ident, $what:ident, $item:ident, $value:expr, $event:expr) => {{
+        ($origin:ident, $netuid:ident, $what:ident, $item:ident, $value:expr, $event:ident) => {{
             let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner($origin, $netuid, What::$what)?;
             ensure!(subtensor::Pallet::<T>::exists($netuid), Error::<T>::SubnetDoesNotExist);
             subtensor::$item::<T>::insert($netuid, $value);
             if by_owner {
                 subtensor::Pallet::<T>::record_owner_change($netuid, What::$what);
             }
-            subtensor::Pallet::<T>::deposit_event($event);
-            Ok(())
+            subtensor::Pallet::<T>::deposit_event(Subnet::$event($netuid, $value));
+            DispatchResult::Ok(())
         }};
     }
 
     macro_rules! root {
-        ($origin:ident, $netuid:ident, $item:ident, $value:expr, $event:expr) => {{
+        ($origin:ident, $netuid:ident, $item:ident, $value:expr, $event:ident) => {{
             ensure_root($origin)?;
             ensure!(subtensor::Pallet::<T>::exists($netuid), Error::<T>::SubnetDoesNotExist);
             subtensor::$item::<T>::insert($netuid, $value);
-            subtensor::Pallet::<T>::deposit_event($event);
+            subtensor::Pallet::<T>::deposit_event(Subnet::$event($netuid, $value));
             Ok(())
         }};
     }
 
     macro_rules! global {
-        ($origin:ident, $item:ident, $value:expr, $event:expr) => {{
+        ($origin:ident, $item:ident, $value:expr, $event:ident) => {{
             ensure_root($origin)?;
             subtensor::$item::<T>::put($value);
-            subtensor::Pallet::<T>::deposit_event($event);
+            subtensor::Pallet::<T>::deposit_event(Subnet::$event($value));
             Ok(())
         }};
     }
@@ -78,160 +122,247 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         #[pallet::call_index(3)]
         #[pallet::weight(free())]
-        pub fn sudo_set_serving_rate_limit(origin: OriginFor<T>, netuid: NetUid, serving_rate_limit: u64) -> DispatchResult {
-            put!(origin, netuid, ServingRateLimit, ServingRateLimit, serving_rate_limit, Subnet::ServingRateLimitSet(netuid, serving_rate_limit))
+        pub fn sudo_set_serving_rate_limit(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            serving_rate_limit: u64,
+        ) -> DispatchResult {
+            put!(origin, netuid, ServingRateLimit, ServingRateLimit, serving_rate_limit, ServingRateLimitSet)
         }
         #[pallet::call_index(4)]
         #[pallet::weight(free())]
         pub fn sudo_set_min_difficulty(origin: OriginFor<T>, netuid: NetUid, min_difficulty: u64) -> DispatchResult {
-            root!(origin, netuid, MinDifficulty, min_difficulty, Subnet::MinDifficultySet(netuid, min_difficulty))
+            root!(origin, netuid, MinDifficulty, min_difficulty, MinDifficultySet)
         }
         #[pallet::call_index(5)]
         #[pallet::weight(free())]
         pub fn sudo_set_max_difficulty(origin: OriginFor<T>, netuid: NetUid, max_difficulty: u64) -> DispatchResult {
-            put!(origin, netuid, MaxDifficulty, MaxDifficulty, max_difficulty, Subnet::MaxDifficultySet(netuid, max_difficulty))
+            put!(origin, netuid, MaxDifficulty, MaxDifficulty, max_difficulty, MaxDifficultySet)
         }
         #[pallet::call_index(6)]
         #[pallet::weight(free())]
-        pub fn sudo_set_weights_version_key(origin: OriginFor<T>, netuid: NetUid, weights_version_key: u64) -> DispatchResult {
-            put!(origin, netuid, WeightsVersionKey, WeightsVersionKey, weights_version_key, Subnet::WeightsVersionKeySet(netuid, weights_version_key))
+        pub fn sudo_set_weights_version_key(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            weights_version_key: u64,
+        ) -> DispatchResult {
+            put!(origin, netuid, WeightsVersionKey, WeightsVersionKey, weights_version_key, WeightsVersionKeySet)
         }
         #[pallet::call_index(7)]
         #[pallet::weight(free())]
-        pub fn sudo_set_weights_set_rate_limit(origin: OriginFor<T>, netuid: NetUid, weights_set_rate_limit: u64) -> DispatchResult {
-            root!(origin, netuid, WeightsSetRateLimit, weights_set_rate_limit, Subnet::WeightsSetRateLimitSet(netuid, weights_set_rate_limit))
+        pub fn sudo_set_weights_set_rate_limit(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            weights_set_rate_limit: u64,
+        ) -> DispatchResult {
+            root!(origin, netuid, WeightsSetRateLimit, weights_set_rate_limit, WeightsSetRateLimitSet)
         }
         #[pallet::call_index(8)]
         #[pallet::weight(free())]
-        pub fn sudo_set_adjustment_interval(origin: OriginFor<T>, netuid: NetUid, adjustment_interval: u16) -> DispatchResult {
-            root!(origin, netuid, AdjustmentInterval, adjustment_interval, Subnet::AdjustmentIntervalSet(netuid, adjustment_interval))
+        pub fn sudo_set_adjustment_interval(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            adjustment_interval: u16,
+        ) -> DispatchResult {
+            root!(origin, netuid, AdjustmentInterval, adjustment_interval, AdjustmentIntervalSet)
         }
         #[pallet::call_index(9)]
         #[pallet::weight(free())]
-        pub fn sudo_set_adjustment_alpha(origin: OriginFor<T>, netuid: NetUid, adjustment_alpha: u64) -> DispatchResult {
-            put!(origin, netuid, AdjustmentAlpha, AdjustmentAlpha, adjustment_alpha, Subnet::AdjustmentAlphaSet(netuid, adjustment_alpha))
+        pub fn sudo_set_adjustment_alpha(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            adjustment_alpha: u64,
+        ) -> DispatchResult {
+            put!(origin, netuid, AdjustmentAlpha, AdjustmentAlpha, adjustment_alpha, AdjustmentAlphaSet)
         }
         #[pallet::call_index(13)]
         #[pallet::weight(free())]
         pub fn sudo_set_immunity_period(origin: OriginFor<T>, netuid: NetUid, immunity_period: u16) -> DispatchResult {
-            put!(origin, netuid, ImmunityPeriod, ImmunityPeriod, immunity_period, Subnet::ImmunityPeriodSet(netuid, immunity_period))
+            put!(origin, netuid, ImmunityPeriod, ImmunityPeriod, immunity_period, ImmunityPeriodSet)
         }
         #[pallet::call_index(14)]
         #[pallet::weight(free())]
-        pub fn sudo_set_min_allowed_weights(origin: OriginFor<T>, netuid: NetUid, min_allowed_weights: u16) -> DispatchResult {
-            put!(origin, netuid, MinAllowedWeights, MinAllowedWeights, min_allowed_weights, Subnet::MinAllowedWeightSet(netuid, min_allowed_weights))
+        pub fn sudo_set_min_allowed_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            min_allowed_weights: u16,
+        ) -> DispatchResult {
+            put!(origin, netuid, MinAllowedWeights, MinAllowedWeights, min_allowed_weights, MinAllowedWeightSet)
         }
         #[pallet::call_index(15)]
         #[pallet::weight(free())]
-        pub fn sudo_set_max_allowed_uids(origin: OriginFor<T>, netuid: NetUid, max_allowed_uids: u16) -> DispatchResult {
-            ensure!(subtensor::SubnetworkN::<T>::get(netuid) <= max_allowed_uids, Error::<T>::MaxAllowedUIdsLessThanCurrentUIds);
-            put!(origin, netuid, MaxAllowedUids, MaxAllowedUids, max_allowed_uids, Subnet::MaxAllowedUidsSet(netuid, max_allowed_uids))
+        pub fn sudo_set_max_allowed_uids(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            max_allowed_uids: u16,
+        ) -> DispatchResult {
+            let least = subtensor::MinAllowedUids::<T>::get(netuid);
+            ensure!(max_allowed_uids >= least, Error::<T>::MaxAllowedUidsLessThanMinAllowedUids);
+            let n = subtensor::SubnetworkN::<T>::get(netuid);
+            ensure!(max_allowed_uids >= n, Error::<T>::MaxAllowedUIdsLessThanCurrentUIds);
+            ensure!(max_allowed_uids <= MOST_UIDS, Error::<T>::MaxAllowedUidsGreaterThanDefaultMaxAllowedUids);
+            put!(origin, netuid, MaxAllowedUids, MaxAllowedUids, max_allowed_uids, MaxAllowedUidsSet)
         }
         #[pallet::call_index(16)]
         #[pallet::weight(free())]
         pub fn sudo_set_kappa(origin: OriginFor<T>, netuid: NetUid, kappa: u16) -> DispatchResult {
-            put!(origin, netuid, Kappa, Kappa, kappa, Subnet::KappaSet(netuid, kappa))
+            put!(origin, netuid, Kappa, Kappa, kappa, KappaSet)
         }
         #[pallet::call_index(17)]
         #[pallet::weight(free())]
         pub fn sudo_set_rho(origin: OriginFor<T>, netuid: NetUid, rho: u16) -> DispatchResult {
-            put!(origin, netuid, Rho, Rho, rho, Subnet::RhoSet(netuid, rho))
+            put!(origin, netuid, Rho, Rho, rho, RhoSet)
         }
         #[pallet::call_index(18)]
         #[pallet::weight(free())]
         pub fn sudo_set_activity_cutoff(origin: OriginFor<T>, netuid: NetUid, activity_cutoff: u16) -> DispatchResult {
-            put!(origin, netuid, ActivityCutoff, ActivityCutoff, activity_cutoff, Subnet::ActivityCutoffSet(netuid, activity_cutoff))
+            put!(origin, netuid, ActivityCutoff, ActivityCutoff, activity_cutoff, ActivityCutoffSet)
         }
         #[pallet::call_index(19)]
         #[pallet::weight(free())]
-        pub fn sudo_set_network_registration_allowed(origin: OriginFor<T>, netuid: NetUid, registration_allowed: bool) -> DispatchResult {
-            root!(origin, netuid, NetworkRegistrationAllowed, registration_allowed, Subnet::RegistrationAllowed(netuid, registration_allowed))
+        pub fn sudo_set_network_registration_allowed(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            registration_allowed: bool,
+        ) -> DispatchResult {
+            root!(origin, netuid, NetworkRegistrationAllowed, registration_allowed, RegistrationAllowed)
         }
         #[pallet::call_index(20)]
         #[pallet::weight(free())]
-        pub fn sudo_set_network_pow_registration_allowed(origin: OriginFor<T>, netuid: NetUid, registration_allowed: bool) -> DispatchResult {
-            put!(origin, netuid, PowRegistrationAllowed, NetworkPowRegistrationAllowed, registration_allowed, Subnet::PowRegistrationAllowed(netuid, registration_allowed))
+        pub fn sudo_set_network_pow_registration_allowed(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            registration_allowed: bool,
+        ) -> DispatchResult {
+            put!(
+                origin,
+                netuid,
+                PowRegistrationAllowed,
+                NetworkPowRegistrationAllowed,
+                registration_allowed,
+                PowRegistrationAllowed
+            )
         }
         #[pallet::call_index(21)]
         #[pallet::weight(free())]
-        pub fn sudo_set_target_registrations_per_interval(origin: OriginFor<T>, netuid: NetUid, target_registrations_per_interval: u16) -> DispatchResult {
-            root!(origin, netuid, TargetRegistrationsPerInterval, target_registrations_per_interval, Subnet::RegistrationPerIntervalSet(netuid, target_registrations_per_interval))
+        pub fn sudo_set_target_registrations_per_interval(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            target_registrations_per_interval: u16,
+        ) -> DispatchResult {
+            root!(
+                origin,
+                netuid,
+                TargetRegistrationsPerInterval,
+                target_registrations_per_interval,
+                RegistrationPerIntervalSet
+            )
         }
         #[pallet::call_index(22)]
         #[pallet::weight(free())]
         pub fn sudo_set_min_burn(origin: OriginFor<T>, netuid: NetUid, min_burn: u64) -> DispatchResult {
-            put!(origin, netuid, MinBurn, MinBurn, min_burn, Subnet::MinBurnSet(netuid, min_burn))
+            let most = subtensor::MaxBurn::<T>::get(netuid).min(MIN_BURN_UPPER);
+            ensure!(min_burn < most, Error::<T>::ValueNotInBounds);
+            put!(origin, netuid, MinBurn, MinBurn, min_burn, MinBurnSet)
         }
         #[pallet::call_index(23)]
         #[pallet::weight(free())]
         pub fn sudo_set_max_burn(origin: OriginFor<T>, netuid: NetUid, max_burn: u64) -> DispatchResult {
-            put!(origin, netuid, MaxBurn, MaxBurn, max_burn, Subnet::MaxBurnSet(netuid, max_burn))
+            let least = subtensor::MinBurn::<T>::get(netuid).max(MAX_BURN_LOWER);
+            ensure!(max_burn > least, Error::<T>::ValueNotInBounds);
+            put!(origin, netuid, MaxBurn, MaxBurn, max_burn, MaxBurnSet)
         }
         #[pallet::call_index(24)]
         #[pallet::weight(free())]
         pub fn sudo_set_difficulty(origin: OriginFor<T>, netuid: NetUid, difficulty: u64) -> DispatchResult {
-            root!(origin, netuid, Difficulty, difficulty, Subnet::DifficultySet(netuid, difficulty))
+            root!(origin, netuid, Difficulty, difficulty, DifficultySet)
         }
         #[pallet::call_index(25)]
         #[pallet::weight(free())]
-        pub fn sudo_set_max_allowed_validators(origin: OriginFor<T>, netuid: NetUid, max_allowed_validators: u16) -> DispatchResult {
-            ensure!(max_allowed_validators <= subtensor::MaxAllowedUids::<T>::get(netuid), Error::<T>::MaxValidatorsLargerThanMaxUIds);
-            root!(origin, netuid, MaxAllowedValidators, max_allowed_validators, Subnet::MaxAllowedValidatorsSet(netuid, max_allowed_validators))
+        pub fn sudo_set_max_allowed_validators(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            max_allowed_validators: u16,
+        ) -> DispatchResult {
+            ensure!(
+                max_allowed_validators <= subtensor::MaxAllowedUids::<T>::get(netuid),
+                Error::<T>::MaxValidatorsLargerThanMaxUIds
+            );
+            root!(origin, netuid, MaxAllowedValidators, max_allowed_validators, MaxAllowedValidatorsSet)
         }
         #[pallet::call_index(26)]
         #[pallet::weight(free())]
-        pub fn sudo_set_bonds_moving_average(origin: OriginFor<T>, netuid: NetUid, bonds_moving_average: u64) -> DispatchResult {
-            put!(origin, netuid, BondsMovingAverage, BondsMovingAverage, bonds_moving_average, Subnet::BondsMovingAverageSet(netuid, bonds_moving_average))
+        pub fn sudo_set_bonds_moving_average(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            bonds_moving_average: u64,
+        ) -> DispatchResult {
+            let by_root = ensure_root(origin.clone()).is_ok();
+            ensure!(
+                by_root || bonds_moving_average <= OWNER_BONDS_MOVING_AVERAGE,
+                Error::<T>::BondsMovingAverageMaxReached
+            );
+            ensure!(bonds_moving_average <= 1_000_000, Error::<T>::ValueNotInBounds);
+            put!(origin, netuid, BondsMovingAverage, BondsMovingAverage, bonds_moving_average, BondsMovingAverageSet)
         }
         #[pallet::call_index(60)]
         #[pallet::weight(free())]
         pub fn sudo_set_bonds_penalty(origin: OriginFor<T>, netuid: NetUid, bonds_penalty: u16) -> DispatchResult {
-            put!(origin, netuid, BondsPenalty, BondsPenalty, bonds_penalty, Subnet::BondsPenaltySet(netuid, bonds_penalty))
+            put!(origin, netuid, BondsPenalty, BondsPenalty, bonds_penalty, BondsPenaltySet)
         }
         #[pallet::call_index(27)]
         #[pallet::weight(free())]
-        pub fn sudo_set_max_registrations_per_block(origin: OriginFor<T>, netuid: NetUid, max_registrations_per_block: u16) -> DispatchResult {
-            root!(origin, netuid, MaxRegistrationsPerBlock, max_registrations_per_block, Subnet::MaxRegistrationsPerBlockSet(netuid, max_registrations_per_block))
+        pub fn sudo_set_max_registrations_per_block(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            max_registrations_per_block: u16,
+        ) -> DispatchResult {
+            root!(origin, netuid, MaxRegistrationsPerBlock, max_registrations_per_block, MaxRegistrationsPerBlockSet)
         }
         #[pallet::call_index(28)]
         #[pallet::weight(free())]
         pub fn sudo_set_subnet_owner_cut(origin: OriginFor<T>, subnet_owner_cut: u16) -> DispatchResult {
-            global!(origin, SubnetOwnerCut, subnet_owner_cut, Subnet::SubnetOwnerCutSet(subnet_owner_cut))
+            global!(origin, SubnetOwnerCut, subnet_owner_cut, SubnetOwnerCutSet)
         }
         #[pallet::call_index(29)]
         #[pallet::weight(free())]
         pub fn sudo_set_network_rate_limit(origin: OriginFor<T>, rate_limit: u64) -> DispatchResult {
-            global!(origin, NetworkRateLimit, rate_limit, Subnet::NetworkRateLimitSet(rate_limit))
+            global!(origin, NetworkRateLimit, rate_limit, NetworkRateLimitSet)
         }
         #[pallet::call_index(30)]
         #[pallet::weight(free())]
         pub fn sudo_set_tempo(origin: OriginFor<T>, netuid: NetUid, tempo: u16) -> DispatchResult {
-            root!(origin, netuid, Tempo, tempo, Subnet::TempoSet(netuid, tempo))
+            root!(origin, netuid, Tempo, tempo, TempoSet)
         }
         #[pallet::call_index(36)]
         #[pallet::weight(free())]
         pub fn sudo_set_network_min_lock_cost(origin: OriginFor<T>, lock_cost: u64) -> DispatchResult {
-            global!(origin, NetworkMinLockCost, lock_cost, Subnet::NetworkMinLockCostSet(lock_cost))
+            global!(origin, NetworkMinLockCost, lock_cost, NetworkMinLockCostSet)
         }
         #[pallet::call_index(37)]
         #[pallet::weight(free())]
         pub fn sudo_set_subnet_limit(origin: OriginFor<T>, max_subnets: u16) -> DispatchResult {
-            global!(origin, SubnetLimit, max_subnets, Subnet::SubnetLimitSet(max_subnets))
+            global!(origin, SubnetLimit, max_subnets, SubnetLimitSet)
         }
         #[pallet::call_index(42)]
         #[pallet::weight(free())]
         pub fn sudo_set_stake_threshold(origin: OriginFor<T>, min_stake: u64) -> DispatchResult {
-            global!(origin, StakeThreshold, min_stake, Subnet::StakeThresholdSet(min_stake))
+            global!(origin, StakeThreshold, min_stake, StakeThresholdSet)
         }
         #[pallet::call_index(49)]
         #[pallet::weight(free())]
-        pub fn sudo_set_commit_reveal_weights_enabled(origin: OriginFor<T>, netuid: NetUid, enabled: bool) -> DispatchResult {
-            put!(origin, netuid, CommitRevealEnabled, CommitRevealWeightsEnabled, enabled, Subnet::CommitRevealEnabled(netuid, enabled))
+        pub fn sudo_set_commit_reveal_weights_enabled(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            enabled: bool,
+        ) -> DispatchResult {
+            put!(origin, netuid, CommitRevealEnabled, CommitRevealWeightsEnabled, enabled, CommitRevealEnabled)
         }
         #[pallet::call_index(50)]
         #[pallet::weight(free())]
         pub fn sudo_set_liquid_alpha_enabled(origin: OriginFor<T>, netuid: NetUid, enabled: bool) -> DispatchResult {
             let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner(origin, netuid, What::LiquidAlphaEnabled)?;
+            ensure!(subtensor::Pallet::<T>::exists(netuid), Error::<T>::SubnetDoesNotExist);
             subtensor::LiquidAlphaOn::<T>::insert(netuid, enabled);
             if by_owner {
                 subtensor::Pallet::<T>::record_owner_change(netuid, What::LiquidAlphaEnabled);
@@ -240,9 +371,17 @@ pub mod pallet {
         }
         #[pallet::call_index(51)]
         #[pallet::weight(free())]
-        pub fn sudo_set_alpha_values(origin: OriginFor<T>, netuid: NetUid, alpha_low: u16, alpha_high: u16) -> DispatchResult {
+        pub fn sudo_set_alpha_values(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            alpha_low: u16,
+            alpha_high: u16,
+        ) -> DispatchResult {
             let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner(origin, netuid, What::AlphaValues)?;
-            ensure!(alpha_low <= alpha_high, Error::<T>::ValueNotInBounds);
+            ensure!(subtensor::LiquidAlphaOn::<T>::get(netuid), subtensor::Error::<T>::LiquidAlphaDisabled);
+            ensure!(alpha_high >= LEAST_ALPHA, subtensor::Error::<T>::AlphaHighTooLow);
+            let fits = (LEAST_ALPHA..=alpha_high).contains(&alpha_low);
+            ensure!(fits, subtensor::Error::<T>::AlphaLowOutOfRange);
             subtensor::AlphaValues::<T>::insert(netuid, (alpha_low, alpha_high));
             if by_owner {
                 subtensor::Pallet::<T>::record_owner_change(netuid, What::AlphaValues);
@@ -251,20 +390,33 @@ pub mod pallet {
         }
         #[pallet::call_index(57)]
         #[pallet::weight(free())]
-        pub fn sudo_set_commit_reveal_weights_interval(origin: OriginFor<T>, netuid: NetUid, interval: u64) -> DispatchResult {
-            ensure!((1..=100).contains(&interval), Error::<T>::ValueNotInBounds);
-            put!(origin, netuid, WeightCommitInterval, RevealPeriodEpochs, interval, Subnet::CommitRevealPeriodsSet(netuid, interval))
+        pub fn sudo_set_commit_reveal_weights_interval(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            interval: u64,
+        ) -> DispatchResult {
+            ensure!(interval >= 1, subtensor::Error::<T>::RevealPeriodTooSmall);
+            ensure!(interval <= 100, subtensor::Error::<T>::RevealPeriodTooLarge);
+            put!(origin, netuid, WeightCommitInterval, RevealPeriodEpochs, interval, CommitRevealPeriodsSet)
         }
         #[pallet::call_index(68)]
         #[pallet::weight(free())]
-        pub fn sudo_set_alpha_sigmoid_steepness(origin: OriginFor<T>, netuid: NetUid, steepness: i16) -> DispatchResult {
-            put!(origin, netuid, AlphaSigmoidSteepness, AlphaSigmoidSteepness, steepness, Subnet::AlphaSigmoidSteepnessSet(netuid, steepness))
+        pub fn sudo_set_alpha_sigmoid_steepness(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            steepness: i16,
+        ) -> DispatchResult {
+            let by_root = ensure_root(origin.clone()).is_ok();
+            ensure!(by_root || steepness >= 0, Error::<T>::NegativeSigmoidSteepness);
+            put!(origin, netuid, AlphaSigmoidSteepness, AlphaSigmoidSteepness, steepness, AlphaSigmoidSteepnessSet)
         }
         #[pallet::call_index(69)]
         #[pallet::weight(free())]
         pub fn sudo_set_yuma3_enabled(origin: OriginFor<T>, netuid: NetUid, enabled: bool) -> DispatchResult {
             let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner(origin, netuid, What::Yuma3Enabled)?;
+            ensure!(subtensor::Pallet::<T>::exists(netuid), Error::<T>::SubnetDoesNotExist);
             subtensor::Yuma3On::<T>::insert(netuid, enabled);
+            Self::deposit_event(Event::Yuma3EnableToggled { netuid, enabled });
             if by_owner {
                 subtensor::Pallet::<T>::record_owner_change(netuid, What::Yuma3Enabled);
             }
@@ -273,12 +425,148 @@ pub mod pallet {
         #[pallet::call_index(74)]
         #[pallet::weight(free())]
         pub fn sudo_set_admin_freeze_window(origin: OriginFor<T>, window: u16) -> DispatchResult {
-            global!(origin, AdminFreezeWindow, window, Subnet::AdminFreezeWindowSet(window))
+            global!(origin, AdminFreezeWindow, window, AdminFreezeWindowSet)
         }
         #[pallet::call_index(75)]
         #[pallet::weight(free())]
         pub fn sudo_set_owner_hparam_rate_limit(origin: OriginFor<T>, epochs: u16) -> DispatchResult {
-            global!(origin, OwnerHyperparamRateLimit, epochs, Subnet::OwnerHyperparamRateLimitSet(epochs))
+            global!(origin, OwnerHyperparamRateLimit, epochs, OwnerHyperparamRateLimitSet)
+        }
+        #[pallet::call_index(2)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_tx_rate_limit(origin: OriginFor<T>, tx_rate_limit: u64) -> DispatchResult {
+            global!(origin, TxRateLimit, tx_rate_limit, TxRateLimitSet)
+        }
+        #[pallet::call_index(35)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_network_immunity_period(origin: OriginFor<T>, immunity_period: u64) -> DispatchResult {
+            global!(origin, NetworkImmunityPeriod, immunity_period, NetworkImmunityPeriodSet)
+        }
+        #[pallet::call_index(38)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_lock_reduction_interval(origin: OriginFor<T>, interval: u64) -> DispatchResult {
+            global!(origin, NetworkLockReductionInterval, interval, NetworkLockCostReductionIntervalSet)
+        }
+        #[pallet::call_index(39)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_rao_recycled(origin: OriginFor<T>, netuid: NetUid, rao_recycled: u64) -> DispatchResult {
+            root!(origin, netuid, RAORecycledForRegistration, rao_recycled, RAORecycledForRegistrationSet)
+        }
+        #[pallet::call_index(64)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_subnet_owner_hotkey(origin: OriginFor<T>, netuid: NetUid, hotkey: AccountId) -> DispatchResult {
+            Self::set_owner_hotkey(origin, netuid, hotkey)
+        }
+        #[pallet::call_index(67)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_sn_owner_hotkey(origin: OriginFor<T>, netuid: NetUid, hotkey: AccountId) -> DispatchResult {
+            Self::set_owner_hotkey(origin, netuid, hotkey)
+        }
+        #[pallet::call_index(66)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_subtoken_enabled(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            subtoken_enabled: bool,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            ensure!(subtensor::Pallet::<T>::exists(netuid), Error::<T>::SubnetDoesNotExist);
+            subtensor::SubtokenEnabled::<T>::insert(netuid, subtoken_enabled);
+            Ok(())
+        }
+        #[pallet::call_index(70)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_bonds_reset_enabled(origin: OriginFor<T>, netuid: NetUid, enabled: bool) -> DispatchResult {
+            put!(origin, netuid, BondsResetEnabled, BondsResetOn, enabled, BondsResetOnSet)?;
+            Self::deposit_event(Event::BondsResetToggled { netuid, enabled });
+            Ok(())
+        }
+        #[pallet::call_index(71)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_commit_reveal_version(origin: OriginFor<T>, version: u16) -> DispatchResult {
+            global!(origin, CommitRevealWeightsVersion, version, CommitRevealVersionSet)
+        }
+        #[pallet::call_index(72)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_owner_immune_neuron_limit(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            immune_neurons: u16,
+        ) -> DispatchResult {
+            let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner(origin, netuid, What::ImmuneNeuronLimit)?;
+            ensure!(subtensor::Pallet::<T>::exists(netuid), Error::<T>::SubnetDoesNotExist);
+            ensure!((1..=10).contains(&immune_neurons), Error::<T>::InvalidValue);
+            subtensor::ImmuneOwnerUidsLimit::<T>::insert(netuid, immune_neurons);
+            if by_owner {
+                subtensor::Pallet::<T>::record_owner_change(netuid, What::ImmuneNeuronLimit);
+            }
+            Ok(())
+        }
+        #[pallet::call_index(79)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_min_allowed_uids(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            min_allowed_uids: u16,
+        ) -> DispatchResult {
+            let most = subtensor::MaxAllowedUids::<T>::get(netuid);
+            ensure!(min_allowed_uids < most, Error::<T>::MinAllowedUidsGreaterThanMaxAllowedUids);
+            root!(origin, netuid, MinAllowedUids, min_allowed_uids, MinAllowedUidsSet)
+        }
+        #[pallet::call_index(84)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_min_non_immune_uids(origin: OriginFor<T>, netuid: NetUid, min: u16) -> DispatchResult {
+            root!(origin, netuid, MinNonImmuneUids, min, MinNonImmuneUidsSet)
+        }
+        #[pallet::call_index(85)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_start_call_delay(origin: OriginFor<T>, delay: u64) -> DispatchResult {
+            global!(origin, StartCallDelay, delay, StartCallDelaySet)
+        }
+        /// Newer than the snapshot: the name is public (SDK 11.3.0), the index is this chain's own.
+        #[pallet::call_index(200)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_activity_cutoff_factor(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            factor_milli: u32,
+        ) -> DispatchResult {
+            ensure!(
+                (1_000..=50_000_000).contains(&factor_milli),
+                subtensor::Error::<T>::ActivityCutoffFactorMilliOutOfBounds
+            );
+            put!(origin, netuid, ActivityCutoff, ActivityCutoffFactorMilli, factor_milli, ActivityCutoffFactorMilliSet)
+        }
+        /// Newer than the snapshot: the name is public (SDK 11.3.0), the index is this chain's own.
+        #[pallet::call_index(201)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_burn_half_life(origin: OriginFor<T>, netuid: NetUid, burn_half_life: u16) -> DispatchResult {
+            ensure!((1..=36_100).contains(&burn_half_life), Error::<T>::ValueNotInBounds);
+            put!(origin, netuid, BurnHalfLife, BurnHalfLife, burn_half_life, BurnHalfLifeSet)
+        }
+        /// Newer than the snapshot: the name is public (SDK 11.3.0), the index is this chain's own.
+        #[pallet::call_index(202)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_burn_increase_mult(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            burn_increase_mult: FixedU128,
+        ) -> DispatchResult {
+            put!(origin, netuid, BurnIncreaseMult, BurnIncreaseMult, burn_increase_mult, BurnIncreaseMultSet)
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// The new owner hotkey need not be registered: registering it is up to the owner.
+        fn set_owner_hotkey(origin: OriginFor<T>, netuid: NetUid, hotkey: AccountId) -> DispatchResult {
+            let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner(origin, netuid, What::Unknown)?;
+            ensure!(subtensor::Pallet::<T>::exists(netuid), Error::<T>::SubnetDoesNotExist);
+            subtensor::SubnetOwnerHotkey::<T>::insert(netuid, &hotkey);
+            if by_owner {
+                subtensor::Pallet::<T>::record_owner_change(netuid, What::Unknown);
+            }
+            subtensor::Pallet::<T>::deposit_event(Subnet::SubnetOwnerHotkeySet(netuid, hotkey));
+            Ok(())
         }
     }
 }

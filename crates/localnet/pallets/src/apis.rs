@@ -2,9 +2,13 @@
 #![allow(missing_docs, clippy::too_many_arguments)]
 
 use crate::{
-    info::{HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo},
-    types::{AccountId, NetUid},
+    info::{
+        DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SelectiveMetagraph,
+        StakeInfo, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetState,
+    },
+    types::{AccountId, MechId, NetUid},
 };
+use parity_scale_codec::Compact;
 
 sp_api::decl_runtime_apis! {
     pub trait NeuronInfoRuntimeApi {
@@ -14,19 +18,48 @@ sp_api::decl_runtime_apis! {
         fn get_neuron_lite(netuid: NetUid, uid: u16) -> Option<NeuronInfoLite>;
     }
 
+    #[api_version(2)]
     pub trait SubnetInfoRuntimeApi {
         fn get_subnet_info(netuid: NetUid) -> Option<SubnetInfo>;
         fn get_subnets_info() -> Vec<Option<SubnetInfo>>;
+        fn get_subnet_info_v2(netuid: NetUid) -> Option<SubnetInfov2>;
+        fn get_subnets_info_v2() -> Vec<Option<SubnetInfov2>>;
         fn get_subnet_hyperparams(netuid: NetUid) -> Option<SubnetHyperparams>;
         fn get_subnet_hyperparams_v2(netuid: NetUid) -> Option<SubnetHyperparamsV2>;
         fn get_subnet_hyperparams_v3(netuid: NetUid) -> Option<Vec<HyperparamEntry>>;
+        fn get_all_dynamic_info() -> Vec<Option<DynamicInfo>>;
+        fn get_dynamic_info(netuid: NetUid) -> Option<DynamicInfo>;
         fn get_metagraph(netuid: NetUid) -> Option<Metagraph>;
         fn get_all_metagraphs() -> Vec<Option<Metagraph>>;
-        fn get_next_epoch_start_block(netuid: NetUid) -> Option<u64>;
+        fn get_mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph>;
+        fn get_all_mechagraphs() -> Vec<Option<Metagraph>>;
+        fn get_selective_metagraph(netuid: NetUid, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph>;
+        fn get_selective_mechagraph(netuid: NetUid, subid: MechId, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph>;
+        fn get_subnet_state(netuid: NetUid) -> Option<SubnetState>;
+        fn get_subnet_to_prune() -> Option<NetUid>;
         fn get_subnet_account_id(netuid: NetUid) -> Option<AccountId>;
+        fn get_next_epoch_start_block(netuid: NetUid) -> Option<u64>;
+    }
+
+    pub trait StakeInfoRuntimeApi {
+        fn get_stake_info_for_coldkey(coldkey_account: AccountId) -> Vec<StakeInfo>;
+        fn get_stake_info_for_coldkeys(coldkey_accounts: Vec<AccountId>) -> Vec<(AccountId, Vec<StakeInfo>)>;
+        fn get_stake_info_for_hotkey_coldkey_netuid(hotkey_account: AccountId, coldkey_account: AccountId, netuid: NetUid) -> Option<StakeInfo>;
+        fn get_stake_fee(origin: Option<(AccountId, NetUid)>, origin_coldkey_account: AccountId, destination: Option<(AccountId, NetUid)>, destination_coldkey_account: AccountId, amount: u64) -> u64;
+    }
+
+    pub trait DelegateInfoRuntimeApi {
+        fn get_delegates() -> Vec<DelegateInfo>;
+        fn get_delegate(delegate_account: AccountId) -> Option<DelegateInfo>;
+        fn get_delegated(delegatee_account: AccountId) -> Vec<(DelegateInfo, (Compact<NetUid>, Compact<u64>))>;
     }
 
     pub trait SubnetRegistrationRuntimeApi {
         fn get_network_registration_cost() -> u64;
+    }
+
+    /// Of the public swap pallet's API: what the plain pool can answer.
+    pub trait SwapRuntimeApi {
+        fn current_alpha_price(netuid: NetUid) -> u64;
     }
 }

@@ -9,8 +9,7 @@ use frame_system::Config;
 use parity_scale_codec::{Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
 use sp_runtime::traits::{
-    AsSystemOriginSigner, CheckedAdd, DispatchInfoOf, Dispatchable, One, TransactionExtension,
-    ValidateResult, Zero,
+    AsSystemOriginSigner, CheckedAdd, DispatchInfoOf, Dispatchable, One, TransactionExtension, ValidateResult, Zero,
 };
 use sp_runtime::transaction_validity::{
     InvalidTransaction, TransactionLongevity, TransactionValidityError, ValidTransaction,
@@ -71,11 +70,7 @@ where
         if self.0 < account.nonce {
             return Err(InvalidTransaction::Stale.into());
         }
-        let requires = if account.nonce < self.0 {
-            vec![(&who, self.0 - One::one()).encode()]
-        } else {
-            Vec::new()
-        };
+        let requires = if account.nonce < self.0 { vec![(&who, self.0 - One::one()).encode()] } else { Vec::new() };
         let validity = ValidTransaction {
             priority: 0,
             requires,
@@ -104,9 +99,7 @@ where
         if self.0 > nonce {
             return Err(InvalidTransaction::Future.into());
         }
-        let next = nonce
-            .checked_add(&One::one())
-            .unwrap_or_else(T::Nonce::zero);
+        let next = nonce.checked_add(&One::one()).unwrap_or_else(T::Nonce::zero);
         frame_system::Account::<T>::mutate(&who, |account| account.nonce = next);
         Ok(())
     }

@@ -4,14 +4,10 @@
 //! block that holds it; at most `MaxSpace` bytes per hotkey and epoch (at least 100 are charged each time).
 //! Timelocked commitments are stored as they are and revealed with the beacon, which comes with the next issue.
 
-use frame_support::{
-    BoundedVec,
-    pallet_prelude::*,
-    traits::{ConstU32, Get},
-};
+use frame_support::{BoundedVec, pallet_prelude::*, traits::ConstU32};
 use frame_system::pallet_prelude::*;
 use parity_scale_codec::{Encode, Error as CodecError, Input, Output};
-use scale_info::{Path, Type, Variant, build::Variants};
+use scale_info::{Path, Type, build::Variants};
 use sp_core::H256;
 
 use crate::types::{AccountId, NetUid};
@@ -106,8 +102,9 @@ impl scale_info::TypeInfo for Data {
              83 84 85 86 87 88 89 90 91 92 93 94 95 96 97 98 99 100 101 102 103 104 105 106 107 108 109 110 111 112 113 114 115 116
              117 118 119 120 121 122 123 124 125 126 127 128);
         for (index, name) in [(130, "BlakeTwo256"), (131, "Sha256"), (132, "Keccak256"), (133, "ShaThree256")] {
-            variants = variants
-                .variant(name, |v| v.index(index).fields(scale_info::build::Fields::unnamed().field(|f| f.ty::<[u8; 32]>())));
+            variants = variants.variant(name, |v| {
+                v.index(index).fields(scale_info::build::Fields::unnamed().field(|f| f.ty::<[u8; 32]>()))
+            });
         }
         variants = variants
             .variant("TimelockEncrypted", |v| {
@@ -119,9 +116,9 @@ impl scale_info::TypeInfo for Data {
             })
             .variant("ResetBondsFlag", |v| v.index(135))
             .variant("BigRaw", |v| {
-                v.index(136).fields(scale_info::build::Fields::unnamed().field(|f| f.ty::<BoundedVec<u8, ConstU32<512>>>()))
+                v.index(136)
+                    .fields(scale_info::build::Fields::unnamed().field(|f| f.ty::<BoundedVec<u8, ConstU32<512>>>()))
             });
-        let _: Option<Variant> = None;
         Type::builder().path(Path::new("Data", "pallet_commitments::types")).variant(variants)
     }
 }
@@ -181,6 +178,24 @@ pub mod pallet {
     pub enum Event<T: Config> {
         /// A hotkey committed.
         Commitment { netuid: NetUid, who: AccountId },
+        /// What it committed opens with a round of the beacon.
+        TimelockCommitment { netuid: NetUid, who: AccountId, reveal_round: u64 },
+    }
+
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        #[pallet::constant_name(MaxFields)]
+        fn max_fields() -> u32 {
+            MAX_FIELDS
+        }
+        #[pallet::constant_name(InitialDeposit)]
+        fn initial_deposit() -> u64 {
+            0
+        }
+        #[pallet::constant_name(FieldDeposit)]
+        fn field_deposit() -> u64 {
+            0
+        }
     }
 
     #[pallet::error]
@@ -196,12 +211,14 @@ pub mod pallet {
     }
 
     #[pallet::storage]
-    pub type CommitmentOf<T> = StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, Registration, OptionQuery>;
+    pub type CommitmentOf<T> =
+        StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, Registration, OptionQuery>;
     #[pallet::storage]
     pub type LastCommitment<T> = StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, u32, OptionQuery>;
     /// Timelocked commitments opened by the beacon: filled from the next issue on.
     #[pallet::storage]
-    pub type RevealedCommitments<T> = StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, Vec<(Vec<u8>, u64)>, OptionQuery>;
+    pub type RevealedCommitments<T> =
+        StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, Vec<(Vec<u8>, u64)>, OptionQuery>;
     #[pallet::storage]
     pub type UsedSpaceOf<T> = StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, UsageTracker, OptionQuery>;
     #[pallet::storage]
@@ -225,9 +242,20 @@ pub mod pallet {
             ensure!(used.used_space <= u64::from(MaxSpace::<T>::get()), Error::<T>::SpaceLimitExceeded);
             let block: u32 = frame_system::Pallet::<T>::block_number().try_into().unwrap_or(u32::MAX);
             UsedSpaceOf::<T>::insert(netuid, &who, used);
+            let rounds: Vec<u64> = info
+                .fields
+                .iter()
+                .filter_map(|field| match field {
+                    Data::TimelockEncrypted { reveal_round, .. } => Some(*reveal_round),
+                    _ => None,
+                })
+                .collect();
             CommitmentOf::<T>::insert(netuid, &who, Registration { deposit: 0, block, info: *info });
             LastCommitment::<T>::insert(netuid, &who, block);
-            Self::deposit_event(Event::Commitment { netuid, who });
+            Self::deposit_event(Event::Commitment { netuid, who: who.clone() });
+            for reveal_round in rounds {
+                Self::deposit_event(Event::TimelockCommitment { netuid, who: who.clone(), reveal_round });
+            }
             Ok(())
         }
 

@@ -1,18 +1,22 @@
 //! `SubtensorTransactionExtension`: refusals in the pool, before a block is spent on them (chain.md 1.5).
 //!
-//! Checked here: stake, rate limit and reveal window of weights calls, and an axon's endpoint. Everything is checked again at
+//! Checked here: stake, rate limit and reveal window of weights calls, the rate limit of new networks, and endpoints. Everything is checked again at
 //! dispatch; this only saves a nonce and tells sooner.
 
 use frame_support::{pallet_prelude::*, traits::IsSubType};
 use parity_scale_codec::{Decode, DecodeWithMemTracking, Encode};
+use sp_core::H256;
 use sp_runtime::{
-    traits::{AsSystemOriginSigner, DispatchInfoOf, DispatchOriginOf, Dispatchable, Implication, TransactionExtension, ValidateResult},
+    traits::{
+        AsSystemOriginSigner, DispatchInfoOf, DispatchOriginOf, Dispatchable, Implication, TransactionExtension,
+        ValidateResult,
+    },
     transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityError, ValidTransaction},
 };
 
 use crate::{
     subtensor::{self as s, Call, Config, Pallet},
-    types::AccountId,
+    types::{AccountId, MechId, NetUid, storage_index},
 };
 
 /// Zero-sized.
@@ -43,49 +47,108 @@ const SERVING_RATE_LIMIT: u8 = 12;
 const INVALID_PORT: u8 = 13;
 const COMMIT_NOT_FOUND: u8 = 16;
 const NOT_IN_REVEAL_RANGE: u8 = 17;
+const INPUT_LENGTHS_UNEQUAL: u8 = 18;
 
 fn no(code: u8) -> TransactionValidityError {
     InvalidTransaction::Custom(code).into()
 }
 
-fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionValidityError> {
+fn stake<T: Config>(who: &AccountId, netuid: NetUid) -> Result<(), TransactionValidityError> {
+    ensure!(Pallet::<T>::exists(netuid), no(SUBNET_NOT_EXISTS));
+    ensure!(Pallet::<T>::enough_stake_to_set_weights(who, netuid), no(STAKE_TOO_LOW));
+    Ok(())
+}
+
+fn rate<T: Config>(who: &AccountId, netuid: NetUid, mecid: MechId) -> Result<(), TransactionValidityError> {
+    let uid = s::Uids::<T>::get(netuid, who).ok_or(no(NOT_REGISTERED))?;
+    // A mechanism that cannot be addressed is refused at dispatch, by its name.
+    let Some(index) = storage_index(netuid, mecid) else { return Ok(()) };
+    ensure!(Pallet::<T>::weights_rate_limit_passed(netuid, index, uid, Pallet::<T>::now()), no(RATE_LIMIT));
+    Ok(())
+}
+
+fn set<T: Config>(who: &AccountId, netuid: NetUid, mecid: MechId) -> Result<(), TransactionValidityError> {
+    stake::<T>(who, netuid)?;
+    if s::CommitRevealWeightsEnabled::<T>::get(netuid) { Ok(()) } else { rate::<T>(who, netuid, mecid) }
+}
+
+fn reveal<T: Config>(
+    who: &AccountId,
+    netuid: NetUid,
+    mecid: MechId,
+    hash: H256,
+) -> Result<(), TransactionValidityError> {
+    stake::<T>(who, netuid)?;
+    let commits =
+        storage_index(netuid, mecid).and_then(|index| s::WeightCommits::<T>::get(index, who)).unwrap_or_default();
+    let (_, epoch, _, _) = commits.iter().find(|(known, ..)| *known == hash).ok_or(no(COMMIT_NOT_FOUND))?;
+    // The transaction will be in the next block at the earliest.
     let now = Pallet::<T>::now();
-    let stake = |netuid: u16| {
-        if !Pallet::<T>::exists(netuid) {
-            return Err(no(SUBNET_NOT_EXISTS));
-        }
-        if Pallet::<T>::enough_stake_to_set_weights(who, netuid) { Ok(()) } else { Err(no(STAKE_TOO_LOW)) }
+    let due = epoch.saturating_add(s::RevealPeriodEpochs::<T>::get(netuid));
+    let soon = [now, now.saturating_add(1)].map(|block| Pallet::<T>::current_epoch(netuid, block));
+    ensure!(soon.contains(&due), no(NOT_IN_REVEAL_RANGE));
+    Ok(())
+}
+
+fn endpoint<T: Config>(
+    who: &AccountId,
+    netuid: NetUid,
+    place: (u128, u8, u16),
+    axon: bool,
+) -> Result<(), TransactionValidityError> {
+    ensure!(Pallet::<T>::registered_anywhere(who), no(NOT_REGISTERED));
+    let (ip, ip_type, port) = place;
+    s::check_endpoint(ip, ip_type, port, axon).map_err(|bad| match bad {
+        s::BadEndpoint::Port => no(INVALID_PORT),
+        _ => no(INVALID_IP),
+    })?;
+    let last = if axon {
+        s::Axons::<T>::get(netuid, who).map_or(0, |axon| axon.block)
+    } else {
+        s::Prometheus::<T>::get(netuid, who).map_or(0, |info| info.block)
     };
-    let rate = |netuid: u16| {
-        let uid = s::Uids::<T>::get(netuid, who).ok_or(no(NOT_REGISTERED))?;
-        if Pallet::<T>::weights_rate_limit_passed(netuid, netuid, uid, now) { Ok(()) } else { Err(no(RATE_LIMIT)) }
-    };
+    ensure!(Pallet::<T>::serving_allowed(netuid, last), no(SERVING_RATE_LIMIT));
+    Ok(())
+}
+
+fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionValidityError> {
     match call {
-        Call::set_weights { netuid, .. } => {
-            stake(*netuid)?;
-            if s::CommitRevealWeightsEnabled::<T>::get(netuid) { Ok(()) } else { rate(*netuid) }
+        Call::set_weights { netuid, .. } => set::<T>(who, *netuid, 0),
+        Call::set_mechanism_weights { netuid, mecid, .. } => set::<T>(who, *netuid, *mecid),
+        Call::commit_weights { netuid, .. } => stake::<T>(who, *netuid).and_then(|()| rate::<T>(who, *netuid, 0)),
+        Call::commit_mechanism_weights { netuid, mecid, .. } => {
+            stake::<T>(who, *netuid).and_then(|()| rate::<T>(who, *netuid, *mecid))
         }
-        Call::commit_weights { netuid, .. } => stake(*netuid).and_then(|()| rate(*netuid)),
         Call::reveal_weights { netuid, uids, values, salt, version_key } => {
-            stake(*netuid)?;
-            let hash = s::commit_hash(who, *netuid, uids, values, salt, *version_key);
-            let commits = s::WeightCommits::<T>::get(netuid, who).unwrap_or_default();
-            let (_, epoch, _, _) = commits.iter().find(|(h, ..)| *h == hash).ok_or(no(COMMIT_NOT_FOUND))?;
-            // The transaction will be in the next block at the earliest.
-            let current = Pallet::<T>::current_epoch(*netuid, now.saturating_add(1));
-            let due = epoch.saturating_add(s::RevealPeriodEpochs::<T>::get(netuid));
-            if due == current || due == Pallet::<T>::current_epoch(*netuid, now) { Ok(()) } else { Err(no(NOT_IN_REVEAL_RANGE)) }
+            reveal::<T>(who, *netuid, 0, s::commit_hash(who, *netuid, uids, values, salt, *version_key))
         }
-        Call::serve_axon { netuid, ip, port, ip_type, .. } => {
-            if !Pallet::<T>::registered_anywhere(who) {
-                return Err(no(NOT_REGISTERED));
-            }
-            s::check_endpoint(*ip, *ip_type, *port, true).map_err(|bad| match bad {
-                s::BadEndpoint::Port => no(INVALID_PORT),
-                _ => no(INVALID_IP),
-            })?;
-            let last = s::Axons::<T>::get(netuid, who).map_or(0, |a| a.block);
-            if Pallet::<T>::serving_allowed(*netuid, last) { Ok(()) } else { Err(no(SERVING_RATE_LIMIT)) }
+        Call::reveal_mechanism_weights { netuid, mecid, uids, values, salt, version_key } => {
+            let index = storage_index(*netuid, *mecid).ok_or(no(COMMIT_NOT_FOUND))?;
+            reveal::<T>(who, *netuid, *mecid, s::commit_hash(who, index, uids, values, salt, *version_key))
+        }
+        Call::batch_set_weights { netuids, weights, version_keys } => {
+            ensure!(netuids.len() == weights.len() && netuids.len() == version_keys.len(), no(INPUT_LENGTHS_UNEQUAL));
+            netuids.iter().try_for_each(|netuid| stake::<T>(who, netuid.0))
+        }
+        Call::batch_commit_weights { netuids, commit_hashes } => {
+            ensure!(netuids.len() == commit_hashes.len(), no(INPUT_LENGTHS_UNEQUAL));
+            netuids.iter().try_for_each(|netuid| stake::<T>(who, netuid.0))
+        }
+        Call::batch_reveal_weights { netuid, uids_list, values_list, salts_list, version_keys } => {
+            let n = uids_list.len();
+            ensure!(
+                n == values_list.len() && n == salts_list.len() && n == version_keys.len(),
+                no(INPUT_LENGTHS_UNEQUAL)
+            );
+            stake::<T>(who, *netuid)
+        }
+        Call::register_network { .. } => {
+            ensure!(Pallet::<T>::network_rate_limit_passed(Pallet::<T>::now()), no(RATE_LIMIT));
+            Ok(())
+        }
+        Call::serve_axon { netuid, ip, port, ip_type, .. } => endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), true),
+        Call::serve_prometheus { netuid, ip, port, ip_type, .. } => {
+            endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), false)
         }
         _ => Ok(()),
     }

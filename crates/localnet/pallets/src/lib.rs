@@ -1,7 +1,15 @@
-//! The pallets of the local chain: the public subtensor interface, executed natively.
+//! The pallets of the local chain: the public subtensor interface, executed natively (design D9, `chain.md`, `localnet.md`).
 //!
-//! What the runtime supplies: see each pallet's `Config` (`subtensor`: currency, commitments, tempo bounds; `commitments`:
-//! subnets; `admin_utils`, `drand`: nothing). [`apis`] declares the runtime APIs, [`info`] fills their structs.
+//! | pallet | index | the runtime supplies |
+//! |---|---|---|
+//! | [`subtensor`] `SubtensorModule` | 7 | `Currency` (balances in `u64`), `Commitments` (pallet 18 or `()`), `MinTempo`, `MaxTempo` |
+//! | [`commitments`] `Commitments` | 18 | `Subnets` (pallet 7) |
+//! | [`admin_utils`] `AdminUtils` | 19 | nothing |
+//! | [`drand`] `Drand` | 26 | nothing |
+//!
+//! Everywhere `AccountId = AccountId32`. Transaction extensions: [`check_nonce::CheckNonce`] in place of the stock one,
+//! [`extension::SubtensorTransactionExtension`] after the fee. [`apis`] declares the runtime APIs, [`info`] fills their structs.
+//! What differs from the public chain stands in [`subtensor`].
 
 pub mod admin_utils;
 pub mod apis;

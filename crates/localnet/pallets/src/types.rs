@@ -25,24 +25,12 @@ pub const GLOBAL_MAX_SUBNET_COUNT: u16 = 4096;
 
 /// Storage index of a mechanism, or `None` where it does not fit in 16 bits.
 pub fn storage_index(netuid: NetUid, mecid: MechId) -> Option<NetUidStorageIndex> {
-    u16::from(mecid)
-        .checked_mul(GLOBAL_MAX_SUBNET_COUNT)?
-        .checked_add(netuid)
+    u16::from(mecid).checked_mul(GLOBAL_MAX_SUBNET_COUNT)?.checked_add(netuid)
 }
 
 /// Signed 64.64 or 96.32 word, as `substrate_fixed::FixedI128` shows in metadata. The fraction width is the reader's knowledge.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    TypeInfo,
-    MaxEncodedLen,
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
 )]
 pub struct FixedI128 {
     /// Raw two's complement bits.
@@ -51,17 +39,7 @@ pub struct FixedI128 {
 
 /// Unsigned 64.64 word, as `substrate_fixed::FixedU128` shows in metadata.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    TypeInfo,
-    MaxEncodedLen,
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
 )]
 pub struct FixedU128 {
     /// Raw bits.
@@ -70,17 +48,7 @@ pub struct FixedU128 {
 
 /// Signed 32.32 word, as `substrate_fixed::FixedI64` shows in metadata.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    TypeInfo,
-    MaxEncodedLen,
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
 )]
 pub struct FixedI64 {
     /// Raw two's complement bits.
@@ -88,9 +56,7 @@ pub struct FixedI64 {
 }
 
 /// Where a neuron says it listens.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct AxonInfo {
     /// Block at which it was served.
     pub block: u64,
@@ -111,9 +77,7 @@ pub struct AxonInfo {
 }
 
 /// Where a neuron serves metrics.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct PrometheusInfo {
     /// Block at which it was served.
     pub block: u64,
@@ -128,9 +92,7 @@ pub struct PrometheusInfo {
 }
 
 /// Public key a neuron publishes beside its axon.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct NeuronCertificate {
     /// Key bytes.
     pub public_key: BoundedVec<u8, ConstU32<64>>,
@@ -139,9 +101,7 @@ pub struct NeuronCertificate {
 }
 
 /// Identity of a coldkey.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct ChainIdentityV2 {
     /// Display name.
     pub name: Vec<u8>,
@@ -160,9 +120,7 @@ pub struct ChainIdentityV2 {
 }
 
 /// Identity of a subnet.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct SubnetIdentityV3 {
     /// Display name.
     pub subnet_name: Vec<u8>,
@@ -183,9 +141,7 @@ pub struct SubnetIdentityV3 {
 }
 
 /// Which owner-set value a rate limit counts (tags as in the public snapshot, spec 381).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 #[allow(missing_docs)]
 pub enum Hyperparameter {
     Unknown,
@@ -232,9 +188,7 @@ pub enum Hyperparameter {
 }
 
 /// Key of `LastRateLimitedBlock` (tags as in the public snapshot).
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 #[allow(missing_docs)]
 pub enum RateLimitKey {
     SetSNOwnerHotkey(NetUid),

@@ -23,7 +23,10 @@ use sp_version::RuntimeVersion;
 use starling_pallets::{
     check_nonce::CheckNonce,
     extension::SubtensorTransactionExtension,
-    info::{HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo},
+    info::{
+        DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SelectiveMetagraph, StakeInfo,
+        SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetState,
+    },
 };
 
 mod genesis;
@@ -305,7 +308,13 @@ impl_runtime_apis! {
             SubtensorModule::subnet_info(netuid)
         }
         fn get_subnets_info() -> Vec<Option<SubnetInfo>> {
-            SubtensorModule::subnets().into_iter().map(SubtensorModule::subnet_info).collect()
+            SubtensorModule::networks().into_iter().map(SubtensorModule::subnet_info).collect()
+        }
+        fn get_subnet_info_v2(netuid: u16) -> Option<SubnetInfov2> {
+            SubtensorModule::subnet_info_v2(netuid)
+        }
+        fn get_subnets_info_v2() -> Vec<Option<SubnetInfov2>> {
+            SubtensorModule::networks().into_iter().map(SubtensorModule::subnet_info_v2).collect()
         }
         fn get_subnet_hyperparams(netuid: u16) -> Option<SubnetHyperparams> {
             SubtensorModule::hyperparams(netuid)
@@ -320,13 +329,82 @@ impl_runtime_apis! {
             SubtensorModule::metagraph(netuid)
         }
         fn get_all_metagraphs() -> Vec<Option<Metagraph>> {
-            SubtensorModule::subnets().into_iter().map(SubtensorModule::metagraph).collect()
+            SubtensorModule::networks().into_iter().map(SubtensorModule::metagraph).collect()
+        }
+        fn get_all_dynamic_info() -> Vec<Option<DynamicInfo>> {
+            SubtensorModule::networks().into_iter().map(SubtensorModule::dynamic_info).collect()
+        }
+        fn get_dynamic_info(netuid: u16) -> Option<DynamicInfo> {
+            SubtensorModule::dynamic_info(netuid)
+        }
+        fn get_mechagraph(netuid: u16, mecid: u8) -> Option<Metagraph> {
+            if SubtensorModule::has_mechanism(netuid, mecid) { SubtensorModule::metagraph(netuid) } else { None }
+        }
+        fn get_all_mechagraphs() -> Vec<Option<Metagraph>> {
+            SubtensorModule::networks().into_iter().map(SubtensorModule::metagraph).collect()
+        }
+        fn get_selective_metagraph(netuid: u16, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph> {
+            SubtensorModule::selective_metagraph(netuid, &metagraph_indexes)
+        }
+        fn get_selective_mechagraph(netuid: u16, subid: u8, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph> {
+            if SubtensorModule::has_mechanism(netuid, subid) {
+                SubtensorModule::selective_metagraph(netuid, &metagraph_indexes)
+            } else {
+                None
+            }
+        }
+        fn get_subnet_state(netuid: u16) -> Option<SubnetState> {
+            SubtensorModule::subnet_state(netuid)
+        }
+        /// This chain never dissolves a subnet.
+        fn get_subnet_to_prune() -> Option<u16> {
+            None
         }
         fn get_next_epoch_start_block(netuid: u16) -> Option<u64> {
             SubtensorModule::next_epoch_block(netuid, SubtensorModule::now())
         }
         fn get_subnet_account_id(netuid: u16) -> Option<AccountId> {
             SubtensorModule::exists(netuid).then(|| SubtensorModule::subnet_account(netuid))
+        }
+    }
+
+    impl starling_pallets::apis::StakeInfoRuntimeApi<Block> for Runtime {
+        fn get_stake_info_for_coldkey(coldkey_account: AccountId) -> Vec<StakeInfo> {
+            SubtensorModule::stakes_of(&coldkey_account)
+        }
+        fn get_stake_info_for_coldkeys(coldkey_accounts: Vec<AccountId>) -> Vec<(AccountId, Vec<StakeInfo>)> {
+            coldkey_accounts
+                .into_iter()
+                .map(|coldkey| {
+                    let stakes = SubtensorModule::stakes_of(&coldkey);
+                    (coldkey, stakes)
+                })
+                .collect()
+        }
+        fn get_stake_info_for_hotkey_coldkey_netuid(hotkey_account: AccountId, coldkey_account: AccountId, netuid: u16) -> Option<StakeInfo> {
+            SubtensorModule::stake_info(&hotkey_account, &coldkey_account, netuid)
+        }
+        /// The pool takes no fee.
+        fn get_stake_fee(_: Option<(AccountId, u16)>, _: AccountId, _: Option<(AccountId, u16)>, _: AccountId, _: u64) -> u64 {
+            0
+        }
+    }
+
+    impl starling_pallets::apis::DelegateInfoRuntimeApi<Block> for Runtime {
+        fn get_delegates() -> Vec<DelegateInfo> {
+            SubtensorModule::delegates()
+        }
+        fn get_delegate(delegate_account: AccountId) -> Option<DelegateInfo> {
+            SubtensorModule::delegate(&delegate_account)
+        }
+        fn get_delegated(delegatee_account: AccountId) -> Vec<(DelegateInfo, (parity_scale_codec::Compact<u16>, parity_scale_codec::Compact<u64>))> {
+            SubtensorModule::delegated(&delegatee_account)
+        }
+    }
+
+    impl starling_pallets::apis::SwapRuntimeApi<Block> for Runtime {
+        fn current_alpha_price(netuid: u16) -> u64 {
+            SubtensorModule::alpha_price_rao(netuid)
         }
     }
 

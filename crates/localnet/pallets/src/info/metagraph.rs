@@ -87,7 +87,7 @@ pub struct Metagraph {
     pub alpha_dividends_per_hotkey: Vec<(AccountId, Compact<u64>)>,
 }
 
-fn text(bytes: &[u8]) -> Vec<Compact<u8>> {
+pub(super) fn text(bytes: &[u8]) -> Vec<Compact<u8>> {
     bytes.iter().map(|b| Compact(*b)).collect()
 }
 

@@ -2,13 +2,19 @@
 //!
 //! Invariant: field order and compactness are the interface; a field is never added in the middle.
 
+mod dynamic;
 mod hyperparameters;
 mod metagraph;
 mod neuron;
+mod selective;
+mod stake;
 
+pub use dynamic::{DynamicInfo, SubnetState};
 pub use hyperparameters::{HyperparamEntry, HyperparamValue, SubnetHyperparams, SubnetHyperparamsV2};
 pub use metagraph::Metagraph;
-pub use neuron::{NeuronInfo, NeuronInfoLite, SubnetInfo};
+pub use neuron::{NeuronInfo, NeuronInfoLite, SubnetInfo, SubnetInfov2};
+pub use selective::SelectiveMetagraph;
+pub use stake::{DelegateInfo, StakeInfo};
 
 /// Where a metagraph reads commitments from.
 pub trait CommitmentSource {

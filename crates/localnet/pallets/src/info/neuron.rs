@@ -5,7 +5,7 @@ use scale_info::TypeInfo;
 
 use crate::{
     subtensor::{self as s, Config, Pallet},
-    types::{AccountId, AxonInfo, NetUid, PrometheusInfo},
+    types::{AccountId, AxonInfo, NetUid, PrometheusInfo, SubnetIdentityV3},
 };
 
 /// A neuron without weights and bonds.
@@ -80,6 +80,31 @@ pub struct SubnetInfo {
     pub emission_values: Compact<u64>,
     pub burn: Compact<u64>,
     pub owner: AccountId,
+}
+
+/// [`SubnetInfo`] with the identity; its name is the public one.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[allow(missing_docs)]
+pub struct SubnetInfov2 {
+    pub netuid: Compact<NetUid>,
+    pub rho: Compact<u16>,
+    pub kappa: Compact<u16>,
+    pub difficulty: Compact<u64>,
+    pub immunity_period: Compact<u16>,
+    pub max_allowed_validators: Compact<u16>,
+    pub min_allowed_weights: Compact<u16>,
+    pub max_weights_limit: Compact<u16>,
+    pub scaling_law_power: Compact<u16>,
+    pub subnetwork_n: Compact<u16>,
+    pub max_allowed_uids: Compact<u16>,
+    pub blocks_since_last_step: Compact<u64>,
+    pub tempo: Compact<u16>,
+    pub network_modality: Compact<u16>,
+    pub network_connect: Vec<[u16; 2]>,
+    pub emission_value: Compact<u64>,
+    pub burn: Compact<u64>,
+    pub owner: AccountId,
+    pub identity: Option<SubnetIdentityV3>,
 }
 
 pub(super) fn at<V: Clone + Default>(list: &[V], uid: u16) -> V {
@@ -179,6 +204,32 @@ impl<T: Config> Pallet<T> {
             emission_values: 0.into(),
             burn: s::Burn::<T>::get(netuid).into(),
             owner: s::SubnetOwner::<T>::get(netuid),
+        })
+    }
+
+    /// A subnet in brief, with its identity.
+    pub fn subnet_info_v2(netuid: NetUid) -> Option<SubnetInfov2> {
+        let v1 = Self::subnet_info(netuid)?;
+        Some(SubnetInfov2 {
+            netuid: v1.netuid,
+            rho: v1.rho,
+            kappa: v1.kappa,
+            difficulty: v1.difficulty,
+            immunity_period: v1.immunity_period,
+            max_allowed_validators: v1.max_allowed_validators,
+            min_allowed_weights: v1.min_allowed_weights,
+            max_weights_limit: v1.max_weights_limit,
+            scaling_law_power: v1.scaling_law_power,
+            subnetwork_n: v1.subnetwork_n,
+            max_allowed_uids: v1.max_allowed_uids,
+            blocks_since_last_step: v1.blocks_since_last_step,
+            tempo: v1.tempo,
+            network_modality: v1.network_modality,
+            network_connect: v1.network_connect,
+            emission_value: v1.emission_values,
+            burn: v1.burn,
+            owner: v1.owner,
+            identity: s::SubnetIdentitiesV3::<T>::get(netuid),
         })
     }
 }

@@ -5,9 +5,7 @@
 use super::*;
 
 /// 1.26 in 64.64.
-pub(crate) const DEFAULT_INCREASE: FixedU128 = FixedU128 {
-    bits: (126u128 << 64) / 100,
-};
+pub(crate) const DEFAULT_INCREASE: FixedU128 = FixedU128 { bits: (126u128 << 64) / 100 };
 const ONE_Q32: u64 = 1 << 32;
 
 /// `base^exp` in Q32, every product truncated.
@@ -68,10 +66,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn decay_burns() {
         for netuid in Self::subnets() {
             let before = Burn::<T>::get(netuid);
-            let after = Self::clamp_burn(
-                netuid,
-                decayed(before, decay_factor(BurnHalfLife::<T>::get(netuid))),
-            );
+            let after = Self::clamp_burn(netuid, decayed(before, decay_factor(BurnHalfLife::<T>::get(netuid))));
             if after != before {
                 Burn::<T>::insert(netuid, after);
             }

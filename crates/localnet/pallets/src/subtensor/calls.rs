@@ -58,11 +58,7 @@ mod calls {
         /// Commits to weights by hash (chain.md 5.1).
         #[pallet::call_index(96)]
         #[pallet::weight(free(&netuid))]
-        pub fn commit_weights(
-            origin: OriginFor<T>,
-            netuid: NetUid,
-            commit_hash: H256,
-        ) -> DispatchResult {
+        pub fn commit_weights(origin: OriginFor<T>, netuid: NetUid, commit_hash: H256) -> DispatchResult {
             Self::do_commit_weights(origin, netuid, 0, commit_hash)
         }
 
@@ -129,9 +125,7 @@ mod calls {
             salts_list: Vec<Vec<u16>>,
             version_keys: Vec<u64>,
         ) -> DispatchResult {
-            Self::do_batch_reveal_weights(
-                origin, netuid, uids_list, values_list, salts_list, version_keys,
-            )
+            Self::do_batch_reveal_weights(origin, netuid, uids_list, values_list, salts_list, version_keys)
         }
 
         /// Buys alpha for TAO (1:1 on the root network) and stakes it to a hotkey.
@@ -176,16 +170,7 @@ mod calls {
             Self::do_serve_axon(
                 origin,
                 netuid,
-                AxonInfo {
-                    block: 0,
-                    version,
-                    ip,
-                    port,
-                    ip_type,
-                    protocol,
-                    placeholder1,
-                    placeholder2,
-                },
+                AxonInfo { block: 0, version, ip, port, ip_type, protocol, placeholder1, placeholder2 },
             )
         }
 
@@ -200,27 +185,13 @@ mod calls {
             port: u16,
             ip_type: u8,
         ) -> DispatchResult {
-            Self::do_serve_prometheus(
-                origin,
-                netuid,
-                PrometheusInfo {
-                    block: 0,
-                    version,
-                    ip,
-                    port,
-                    ip_type,
-                },
-            )
+            Self::do_serve_prometheus(origin, netuid, PrometheusInfo { block: 0, version, ip, port, ip_type })
         }
 
         /// Registers a hotkey for the current burn.
         #[pallet::call_index(7)]
         #[pallet::weight(Weight::from_parts(HEAVY, 0))]
-        pub fn burned_register(
-            origin: OriginFor<T>,
-            netuid: NetUid,
-            hotkey: AccountId,
-        ) -> DispatchResult {
+        pub fn burned_register(origin: OriginFor<T>, netuid: NetUid, hotkey: AccountId) -> DispatchResult {
             Self::do_burned_register(origin, netuid, hotkey, None)
         }
 

@@ -39,11 +39,7 @@ impl<T: Config> Pallet<T> {
         }
         let by_tempo = LastEpochBlock::<T>::get(netuid).saturating_add(tempo);
         let pending = PendingEpochAt::<T>::get(netuid);
-        let next = if pending > 0 {
-            by_tempo.min(pending)
-        } else {
-            by_tempo
-        };
+        let next = if pending > 0 { by_tempo.min(pending) } else { by_tempo };
         Some(next.max(now))
     }
 
@@ -60,17 +56,14 @@ impl<T: Config> Pallet<T> {
             if ran >= MaxEpochsPerBlock::<T>::get() {
                 let to_block = now.saturating_add(1);
                 PendingEpochAt::<T>::insert(netuid, to_block);
-                Self::deposit_event(Event::EpochDeferred {
-                    netuid,
-                    from_block: now,
-                    to_block,
-                });
+                Self::deposit_event(Event::EpochDeferred { netuid, from_block: now, to_block });
                 continue;
             }
             ran = ran.saturating_add(1);
             BlocksSinceLastStep::<T>::insert(netuid, 0);
-            Self::run_epoch(netuid, now);
-            LastMechansimStepBlock::<T>::insert(netuid, now);
+            if Self::run_epoch(netuid, now) {
+                LastMechansimStepBlock::<T>::insert(netuid, now);
+            }
             LastEpochBlock::<T>::insert(netuid, now);
             PendingEpochAt::<T>::remove(netuid);
             SubnetEpochIndex::<T>::mutate(netuid, |index| *index = index.saturating_add(1));
@@ -87,14 +80,10 @@ impl<T: Config> Pallet<T> {
             .filter(|netuid| Self::started(**netuid, now))
             .map(|netuid| (*netuid, Self::alpha_price(*netuid)))
             .collect();
-        let prices: I96F32 = started.iter().fold(I96F32::ZERO, |sum, (_, price)| {
-            sum.saturating_add(*price)
-        });
+        let prices: I96F32 = started.iter().fold(I96F32::ZERO, |sum, (_, price)| sum.saturating_add(*price));
         // Root dividends are paid only where the market values alpha above all TAO together.
-        let moving: i128 = started
-            .iter()
-            .map(|(netuid, _)| SubnetMovingPrice::<T>::get(netuid).bits)
-            .fold(0, i128::saturating_add);
+        let moving: i128 =
+            started.iter().map(|(netuid, _)| SubnetMovingPrice::<T>::get(netuid).bits).fold(0, i128::saturating_add);
         let pay_root = I96F32::from_bits(moving) > 1;
         for (netuid, price) in started {
             Self::emit_tao(netuid, price, prices);
@@ -109,17 +98,10 @@ impl<T: Config> Pallet<T> {
         let price_bits = price.to_bits().unsigned_abs();
         let all_bits = prices.to_bits().unsigned_abs();
         let emission = u128::from(BlockEmission::<T>::get());
-        let due = emission
-            .saturating_mul(price_bits)
-            .checked_div(all_bits)
-            .unwrap_or(0);
+        let due = emission.saturating_mul(price_bits).checked_div(all_bits).unwrap_or(0);
         let wanted = (due << 32).checked_div(price_bits).unwrap_or(0);
         let limit = u128::from(ALPHA_PER_BLOCK);
-        let (tao, alpha) = if wanted > limit {
-            (limit.saturating_mul(price_bits) >> 32, limit)
-        } else {
-            (due, wanted)
-        };
+        let (tao, alpha) = if wanted > limit { (limit.saturating_mul(price_bits) >> 32, limit) } else { (due, wanted) };
         let tao = u64::try_from(tao).unwrap_or(0);
         let alpha = u64::try_from(alpha).unwrap_or(0);
         if tao > 0 && T::Currency::mint_into(&Self::subnet_account(netuid), tao).is_ok() {
@@ -133,26 +115,17 @@ impl<T: Config> Pallet<T> {
 
     /// The block's alpha: the owner's cut, then half to miners and half to validators, of which root takes its proportion.
     fn emit_alpha(netuid: NetUid, pay_root: bool) {
-        let cut = share(
-            ALPHA_PER_BLOCK,
-            u64::from(SubnetOwnerCut::<T>::get()),
-            u128::from(u16::MAX),
-        );
+        let cut = share(ALPHA_PER_BLOCK, u64::from(SubnetOwnerCut::<T>::get()), u128::from(u16::MAX));
         let rest = ALPHA_PER_BLOCK.saturating_sub(cut);
         let server = rest / 2;
         let validators = rest.saturating_sub(server);
         let root_weight = Self::weighted_tao(SubnetTAO::<T>::get(ROOT));
-        let issuance = u128::from(SubnetAlphaIn::<T>::get(netuid))
-            + u128::from(SubnetAlphaOut::<T>::get(netuid));
+        let issuance = u128::from(SubnetAlphaIn::<T>::get(netuid)) + u128::from(SubnetAlphaOut::<T>::get(netuid));
         let whole = issuance + u128::from(root_weight);
         let root = share(validators, root_weight, whole);
         RootProp::<T>::insert(
             netuid,
-            FixedU128 {
-                bits: (u128::from(root_weight) << 64)
-                    .checked_div(whole)
-                    .unwrap_or(0),
-            },
+            FixedU128 { bits: (u128::from(root_weight) << 64).checked_div(whole).unwrap_or(0) },
         );
         // Not paying root means that its part is never emitted.
         let paid_root = if pay_root { root } else { 0 };
@@ -177,11 +150,6 @@ impl<T: Config> Pallet<T> {
         let old = I96F32::from_bits(SubnetMovingPrice::<T>::get(netuid).bits);
         let toward = price.min(I96F32::from_num(1));
         let new = old.saturating_add(step.saturating_mul(toward.saturating_sub(old)));
-        SubnetMovingPrice::<T>::insert(
-            netuid,
-            FixedI128 {
-                bits: new.to_bits(),
-            },
-        );
+        SubnetMovingPrice::<T>::insert(netuid, FixedI128 { bits: new.to_bits() });
     }
 }

@@ -35,32 +35,17 @@ impl<T: Config> Pallet<T> {
         current == commit_epoch.saturating_add(RevealPeriodEpochs::<T>::get(netuid))
     }
 
-    pub(crate) fn do_commit_weights(
-        origin: OriginFor<T>,
-        netuid: NetUid,
-        mecid: MechId,
-        hash: H256,
-    ) -> DispatchResult {
+    pub(crate) fn do_commit_weights(origin: OriginFor<T>, netuid: NetUid, mecid: MechId, hash: H256) -> DispatchResult {
         let hotkey = ensure_signed(origin)?;
         let index = Self::existing_index(netuid, mecid)?;
-        ensure!(
-            CommitRevealWeightsEnabled::<T>::get(netuid),
-            Error::<T>::CommitRevealDisabled
-        );
-        let uid =
-            Uids::<T>::get(netuid, &hotkey).ok_or(Error::<T>::HotKeyNotRegisteredInSubNet)?;
+        ensure!(CommitRevealWeightsEnabled::<T>::get(netuid), Error::<T>::CommitRevealDisabled);
+        let uid = Uids::<T>::get(netuid, &hotkey).ok_or(Error::<T>::HotKeyNotRegisteredInSubNet)?;
         let now = Self::now();
-        ensure!(
-            Self::weights_rate_limit_passed(netuid, index, uid, now),
-            Error::<T>::CommittingWeightsTooFast
-        );
+        ensure!(Self::weights_rate_limit_passed(netuid, index, uid, now), Error::<T>::CommittingWeightsTooFast);
         let current = Self::current_epoch(netuid, now);
         let mut commits: Commits = WeightCommits::<T>::get(index, &hotkey).unwrap_or_default();
         commits.retain(|(_, epoch, _, _)| !Self::commit_expired(netuid, *epoch, current));
-        ensure!(
-            commits.len() < MAX_UNREVEALED,
-            Error::<T>::TooManyUnrevealedCommits
-        );
+        ensure!(commits.len() < MAX_UNREVEALED, Error::<T>::TooManyUnrevealedCommits);
         commits.push_back((hash, current, now, 0));
         WeightCommits::<T>::insert(index, &hotkey, commits);
         Self::touch_last_update(index, uid, now);
@@ -69,17 +54,9 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Finds the hash among the commits, checks its epoch, and returns the commits that stay.
-    fn consume(
-        netuid: NetUid,
-        commits: &Commits,
-        hash: H256,
-        current: u64,
-    ) -> Result<Commits, DispatchError> {
-        let alive: Commits = commits
-            .iter()
-            .filter(|(_, epoch, _, _)| !Self::commit_expired(netuid, *epoch, current))
-            .copied()
-            .collect();
+    fn consume(netuid: NetUid, commits: &Commits, hash: H256, current: u64) -> Result<Commits, DispatchError> {
+        let alive: Commits =
+            commits.iter().filter(|(_, epoch, _, _)| !Self::commit_expired(netuid, *epoch, current)).copied().collect();
         let Some(place) = alive.iter().position(|(known, ..)| *known == hash) else {
             // Known, but too old: say so rather than "no match".
             let expired = commits.iter().any(|(known, ..)| *known == hash);
@@ -91,9 +68,8 @@ impl<T: Config> Pallet<T> {
                 Error::<T>::InvalidRevealCommitHashNotMatch.into()
             });
         };
-        let revealable = alive
-            .get(place)
-            .is_some_and(|(_, epoch, _, _)| Self::commit_revealable(netuid, *epoch, current));
+        let revealable =
+            alive.get(place).is_some_and(|(_, epoch, _, _)| Self::commit_revealable(netuid, *epoch, current));
         ensure!(revealable, Error::<T>::RevealTooEarly);
         Ok(alive.into_iter().skip(place + 1).collect())
     }
@@ -110,11 +86,7 @@ impl<T: Config> Pallet<T> {
         let hotkey = ensure_signed(origin)?;
         let index = Self::existing_index(netuid, mecid)?;
         let hash = commit_hash(&hotkey, index, &uids, &values, &salt, version_key);
-        let vector = Vector {
-            uids,
-            values,
-            version_key,
-        };
+        let vector = Vector { uids, values, version_key };
         Self::reveal(&hotkey, netuid, mecid, index, hash, vector)?;
         Self::deposit_event(Event::WeightsRevealed(hotkey, index, hash));
         Ok(())
@@ -128,12 +100,8 @@ impl<T: Config> Pallet<T> {
         hash: H256,
         vector: Vector,
     ) -> DispatchResult {
-        ensure!(
-            CommitRevealWeightsEnabled::<T>::get(netuid),
-            Error::<T>::CommitRevealDisabled
-        );
-        let commits =
-            WeightCommits::<T>::get(index, hotkey).ok_or(Error::<T>::NoWeightsCommitFound)?;
+        ensure!(CommitRevealWeightsEnabled::<T>::get(netuid), Error::<T>::CommitRevealDisabled);
+        let commits = WeightCommits::<T>::get(index, hotkey).ok_or(Error::<T>::NoWeightsCommitFound)?;
         let current = Self::current_epoch(netuid, Self::now());
         let left = Self::consume(netuid, &commits, hash, current)?;
         Self::store_weights(hotkey, netuid, mecid, vector)?;
@@ -151,10 +119,7 @@ impl<T: Config> Pallet<T> {
         hashes: Vec<H256>,
     ) -> DispatchResult {
         let hotkey = ensure_signed(origin.clone())?;
-        ensure!(
-            netuids.len() == hashes.len(),
-            Error::<T>::InputLengthsUnequal
-        );
+        ensure!(netuids.len() == hashes.len(), Error::<T>::InputLengthsUnequal);
         let results = netuids
             .iter()
             .zip(hashes)
@@ -180,18 +145,11 @@ impl<T: Config> Pallet<T> {
         );
         let index = Self::existing_index(netuid, 0)?;
         let mut hashes = Vec::with_capacity(n);
-        for (((uids, values), salt), version_key) in uids_list
-            .into_iter()
-            .zip(values_list)
-            .zip(salts_list)
-            .zip(version_keys)
+        for (((uids, values), salt), version_key) in
+            uids_list.into_iter().zip(values_list).zip(salts_list).zip(version_keys)
         {
             let hash = commit_hash(&hotkey, index, &uids, &values, &salt, version_key);
-            let vector = Vector {
-                uids,
-                values,
-                version_key,
-            };
+            let vector = Vector { uids, values, version_key };
             Self::reveal(&hotkey, netuid, 0, index, hash, vector)?;
             hashes.push(hash);
         }

@@ -7,9 +7,7 @@ use frame_support::pallet_macros::pallet_section;
 mod config {
     /// Accounts are fixed to `AccountId32` and amounts to `u64`: the runtime API structs of the public chain are written in them.
     #[pallet::config]
-    pub trait Config:
-        frame_system::Config<AccountId = AccountId, RuntimeEvent: From<Event<Self>>>
-    {
+    pub trait Config: frame_system::Config<AccountId = AccountId, RuntimeEvent: From<Event<Self>>> {
         /// The TAO ledger: `pallet_balances`.
         type Currency: frame_support::traits::fungible::Mutate<AccountId, Balance = u64>;
         /// Where `SelectiveMetagraph` reads commitments from: the `commitments` pallet, or `()`.

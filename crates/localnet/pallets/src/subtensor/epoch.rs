@@ -6,18 +6,23 @@ use super::*;
 use starling_incentive::yuma::{self, EpochInput, EpochOutput, LiquidAlpha, Mode};
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn run_epoch(netuid: NetUid, now: u64) {
+    /// Runs one epoch; says whether it went through.
+    pub(crate) fn run_epoch(netuid: NetUid, now: u64) -> bool {
         if netuid == ROOT || SubnetworkN::<T>::get(netuid) == 0 {
-            return;
+            return false;
         }
         let input = Self::epoch_input(netuid, now);
         match yuma::epoch(&input) {
             Ok(output) => {
                 Self::store_epoch(netuid, &output);
                 Self::pay_epoch(netuid, &output);
+                true
             }
             // Storage that contradicts itself: the epoch is skipped, its emission stays pending for the next one.
-            Err(_) => Self::deposit_event(Event::EpochSkipped { netuid, block: now }),
+            Err(_) => {
+                Self::deposit_event(Event::EpochSkipped { netuid, block: now });
+                false
+            }
         }
     }
 

@@ -17,9 +17,7 @@ impl<T: Config> Pallet<T> {
         use frame_system::RawOrigin;
         match origin.into() {
             Ok(RawOrigin::Root) => Ok(false),
-            Ok(RawOrigin::Signed(who))
-                if Self::exists(netuid) && SubnetOwner::<T>::get(netuid) == who =>
-            {
+            Ok(RawOrigin::Signed(who)) if Self::exists(netuid) && SubnetOwner::<T>::get(netuid) == who => {
                 Self::ensure_owner_may_change(netuid, what)?;
                 Ok(true)
             }
@@ -28,19 +26,13 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The owner's limits.
-    pub(crate) fn ensure_owner_may_change(
-        netuid: NetUid,
-        what: Hyperparameter,
-    ) -> DispatchResult {
+    pub(crate) fn ensure_owner_may_change(netuid: NetUid, what: Hyperparameter) -> DispatchResult {
         let now = Self::now();
         let window = u64::from(AdminFreezeWindow::<T>::get());
         if window > 0
             && let Some(next) = Self::next_epoch_block(netuid, now)
         {
-            ensure!(
-                next.saturating_sub(now) >= window,
-                Error::<T>::AdminActionProhibitedDuringWeightsWindow
-            );
+            ensure!(next.saturating_sub(now) >= window, Error::<T>::AdminActionProhibitedDuringWeightsWindow);
         }
         let tempos = match what {
             Hyperparameter::WeightsVersionKey => WeightsVersionKeyRateLimit::<T>::get(),
@@ -48,18 +40,12 @@ impl<T: Config> Pallet<T> {
         };
         let last = LastRateLimitedBlock::<T>::get(RateLimitKey::OwnerHyperparamUpdate(netuid, what));
         let wait = tempos.saturating_mul(u64::from(Tempo::<T>::get(netuid)));
-        ensure!(
-            last == 0 || now.saturating_sub(last) >= wait,
-            Error::<T>::TxRateLimitExceeded
-        );
+        ensure!(last == 0 || now.saturating_sub(last) >= wait, Error::<T>::TxRateLimitExceeded);
         Ok(())
     }
 
     /// Starts the owner's waiting time for this hyperparameter.
     pub fn record_owner_change(netuid: NetUid, what: Hyperparameter) {
-        LastRateLimitedBlock::<T>::insert(
-            RateLimitKey::OwnerHyperparamUpdate(netuid, what),
-            Self::now(),
-        );
+        LastRateLimitedBlock::<T>::insert(RateLimitKey::OwnerHyperparamUpdate(netuid, what), Self::now());
     }
 }

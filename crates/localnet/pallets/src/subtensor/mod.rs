@@ -12,13 +12,14 @@
 //! - TAO emission is shared over started subnets by spot price; alpha emission is a constant 1 alpha a block (no halving).
 //! - Root dividends are paid at once as alpha to the root stakers (the public chain lets them claim); no child hotkeys, no
 //!   collateral, no locks, no leases, no swaps of keys, no dissolving of subnets (a full chain refuses: `SubnetLimitReached`).
-//! - The owner's part of the incentive is always recycled (public: burned or recycled by `RecycleOrBurn`).
+//! - A validator whose stake is all on root takes part in the alpha dividends too (the public chain pays it from root's part only).
+//! - What the owner hotkey earns as a miner is always recycled (public: burned or recycled by `RecycleOrBurn`). Other hotkeys of the
+//!   owner's coldkey are paid like anybody's.
 //! - One mechanism per subnet. Timelocked commits come with the beacon (next issue).
 //! - Stake shares are the `Alpha` and `TotalHotkeyShares` maps of spec 381, not the later `AlphaV2`.
 
 use crate::types::{
-    ROOT,
-    AccountId, AxonInfo, FixedI128, FixedU128, MechId, NetUid, NetUidStorageIndex, PrometheusInfo,
+    AccountId, AxonInfo, FixedI128, FixedU128, MechId, NetUid, NetUidStorageIndex, PrometheusInfo, ROOT,
 };
 use frame_support::pallet_macros::import_section;
 use frame_support::pallet_prelude::*;
@@ -52,8 +53,10 @@ mod subnets;
 mod weights;
 
 pub use burn::{decay_factor, decayed, increased};
+pub use coinbase::ALPHA_PER_BLOCK;
 pub use commit_reveal::commit_hash;
 pub use serving::{BadEndpoint, check_endpoint};
+pub use staking::MIN_STAKE;
 pub use weights::max_upscale;
 
 #[import_section(config::config)]
@@ -74,6 +77,16 @@ pub mod pallet {
     #[pallet::pallet]
     #[pallet::without_storage_info]
     pub struct Pallet<T>(_);
+
+    /// The one constant that the official SDK reads.
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        /// Blocks from a subnet's registration to its `start_call`.
+        #[pallet::constant_name(InitialStartCallDelay)]
+        fn initial_start_call_delay() -> u64 {
+            0
+        }
+    }
 }
 
 impl<T: Config> Pallet<T> {

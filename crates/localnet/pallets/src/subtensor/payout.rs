@@ -22,24 +22,30 @@ impl<T: Config> Pallet<T> {
             paid = paid.saturating_add(cut);
         }
 
-        let hotkeys: Vec<AccountId> = (0..SubnetworkN::<T>::get(netuid)).map(|uid| Keys::<T>::get(netuid, uid)).collect();
-        let incentives: u128 = output.incentive.iter().map(|i| u128::from(*i)).sum();
-        let mut emissions = vec![0; hotkeys.len()];
-        if incentives == 0 {
+        let hotkeys: Vec<AccountId> =
+            (0..SubnetworkN::<T>::get(netuid)).map(|uid| Keys::<T>::get(netuid, uid)).collect();
+        if output.incentive.iter().all(|incentive| *incentive == 0) {
             // Nobody mined: validators take the miners' part too.
             validators = validators.saturating_add(std::mem::take(&mut server));
         }
-        for ((hotkey, incentive), emission) in hotkeys.iter().zip(&output.incentive).zip(&mut emissions) {
-            let amount = share(server, u64::from(*incentive), incentives);
+        // Yuma has split the whole emission; where nobody earns dividends that is all of it, so the budget is not the server half.
+        let mut budget = server.saturating_add(validators).saturating_add(root);
+        let mut emissions = vec![0; hotkeys.len()];
+        for ((hotkey, due), emission) in hotkeys.iter().zip(&output.server_emission).zip(&mut emissions) {
+            let amount = (*due).min(budget);
             // The subnet owner does not mine for itself: its part is recycled.
             if amount > 0 && *hotkey != owner_hotkey {
                 Self::credit(hotkey, &Owner::<T>::get(hotkey), netuid, amount);
                 *emission = amount;
                 paid = paid.saturating_add(amount);
             }
+            budget = budget.saturating_sub(amount);
         }
         Self::deposit_event(Event::IncentiveAlphaEmittedToMiners { netuid, emissions });
-        paid = paid.saturating_add(Self::pay_validators(netuid, &hotkeys, &output.validator_emission, validators, root));
+        let root = root.min(budget);
+        let validators = validators.min(budget.saturating_sub(root));
+        paid =
+            paid.saturating_add(Self::pay_validators(netuid, &hotkeys, &output.validator_emission, validators, root));
 
         let unpaid = due.saturating_sub(paid);
         SubnetAlphaOut::<T>::mutate(netuid, |out| *out = out.saturating_sub(unpaid));

@@ -28,16 +28,17 @@ impl<T: Config> Pallet<T> {
             .unwrap_or_default()
     }
 
+    /// Price of one alpha in rao; 0 for an empty pool.
+    pub fn alpha_price_rao(netuid: NetUid) -> u64 {
+        Self::alpha_price(netuid).saturating_mul(fixed::types::I96F32::from_num(1_000_000_000u64)).saturating_to_num()
+    }
+
     /// Alpha that `tao` buys now.
     pub fn quote_buy(netuid: NetUid, tao: u64) -> u64 {
         if !Self::is_dynamic(netuid) {
             return tao;
         }
-        share(
-            SubnetAlphaIn::<T>::get(netuid),
-            tao,
-            u128::from(SubnetTAO::<T>::get(netuid)) + u128::from(tao),
-        )
+        share(SubnetAlphaIn::<T>::get(netuid), tao, u128::from(SubnetTAO::<T>::get(netuid)) + u128::from(tao))
     }
 
     /// TAO that `alpha` sells for now.
@@ -46,23 +47,14 @@ impl<T: Config> Pallet<T> {
         if !Self::is_dynamic(netuid) {
             return alpha.min(tao);
         }
-        share(
-            tao,
-            alpha,
-            u128::from(SubnetAlphaIn::<T>::get(netuid)) + u128::from(alpha),
-        )
+        share(tao, alpha, u128::from(SubnetAlphaIn::<T>::get(netuid)) + u128::from(alpha))
     }
 
     /// Moves `tao` from a coldkey into the pool; the alpha is the caller's to credit.
     pub(crate) fn buy(coldkey: &AccountId, netuid: NetUid, tao: u64) -> Result<u64, DispatchError> {
         let alpha = Self::quote_buy(netuid, tao);
         ensure!(alpha > 0, Error::<T>::InsufficientLiquidity);
-        T::Currency::transfer(
-            coldkey,
-            &Self::subnet_account(netuid),
-            tao,
-            Preservation::Expendable,
-        )?;
+        T::Currency::transfer(coldkey, &Self::subnet_account(netuid), tao, Preservation::Expendable)?;
         SubnetTAO::<T>::mutate(netuid, |v| *v = v.saturating_add(tao));
         if Self::is_dynamic(netuid) {
             SubnetAlphaIn::<T>::mutate(netuid, |v| *v = v.saturating_sub(alpha));
@@ -74,20 +66,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Moves what `alpha` sells for from the pool to a coldkey; the alpha is the caller's to debit.
-    pub(crate) fn sell(
-        coldkey: &AccountId,
-        netuid: NetUid,
-        alpha: u64,
-    ) -> Result<u64, DispatchError> {
+    pub(crate) fn sell(coldkey: &AccountId, netuid: NetUid, alpha: u64) -> Result<u64, DispatchError> {
         let tao = Self::quote_sell(netuid, alpha);
         ensure!(tao > 0, Error::<T>::InsufficientLiquidity);
         // Preserve: the account keeps its existential deposit for ever.
-        T::Currency::transfer(
-            &Self::subnet_account(netuid),
-            coldkey,
-            tao,
-            Preservation::Preserve,
-        )?;
+        T::Currency::transfer(&Self::subnet_account(netuid), coldkey, tao, Preservation::Preserve)?;
         SubnetTAO::<T>::mutate(netuid, |v| *v = v.saturating_sub(tao));
         if Self::is_dynamic(netuid) {
             SubnetAlphaIn::<T>::mutate(netuid, |v| *v = v.saturating_add(alpha));
@@ -101,8 +84,5 @@ impl<T: Config> Pallet<T> {
 
 /// `of * part / whole`, rounded down; 0 for nothing.
 pub(crate) fn share(of: u64, part: u64, whole: u128) -> u64 {
-    (u128::from(of) * u128::from(part))
-        .checked_div(whole)
-        .and_then(|v| u64::try_from(v).ok())
-        .unwrap_or(0)
+    (u128::from(of) * u128::from(part)).checked_div(whole).and_then(|v| u64::try_from(v).ok()).unwrap_or(0)
 }

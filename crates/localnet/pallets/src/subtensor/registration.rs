@@ -44,32 +44,14 @@ impl<T: Config> Pallet<T> {
         limit: Option<u64>,
     ) -> DispatchResult {
         let coldkey = ensure_signed(origin)?;
-        ensure!(
-            netuid != ROOT,
-            Error::<T>::RegistrationNotPermittedOnRootSubnet
-        );
+        ensure!(netuid != ROOT, Error::<T>::RegistrationNotPermittedOnRootSubnet);
         ensure!(Self::exists(netuid), Error::<T>::SubnetNotExists);
-        ensure!(
-            NetworkRegistrationAllowed::<T>::get(netuid),
-            Error::<T>::SubNetRegistrationDisabled
-        );
-        ensure!(
-            !Uids::<T>::contains_key(netuid, &hotkey),
-            Error::<T>::HotKeyAlreadyRegisteredInSubNet
-        );
+        ensure!(NetworkRegistrationAllowed::<T>::get(netuid), Error::<T>::SubNetRegistrationDisabled);
+        ensure!(!Uids::<T>::contains_key(netuid, &hotkey), Error::<T>::HotKeyAlreadyRegisteredInSubNet);
         let burn = Burn::<T>::get(netuid);
-        ensure!(
-            limit.is_none_or(|limit| burn <= limit),
-            Error::<T>::RegistrationPriceLimitExceeded
-        );
-        ensure!(
-            Self::free_balance(&coldkey) >= burn,
-            Error::<T>::NotEnoughBalanceToStake
-        );
-        ensure!(
-            Self::free_or_owned(&coldkey, &hotkey),
-            Error::<T>::NonAssociatedColdKey
-        );
+        ensure!(limit.is_none_or(|limit| burn <= limit), Error::<T>::RegistrationPriceLimitExceeded);
+        ensure!(Self::free_balance(&coldkey) >= burn, Error::<T>::NotEnoughBalanceToStake);
+        ensure!(Self::free_or_owned(&coldkey, &hotkey), Error::<T>::NonAssociatedColdKey);
         let slot = Self::slot(netuid).ok_or(Error::<T>::NoNeuronIdAvailable)?;
 
         // The TAO goes into the pool, the alpha that it buys ceases to exist.
@@ -105,14 +87,8 @@ impl<T: Config> Pallet<T> {
                 < TargetRegistrationsPerInterval::<T>::get(ROOT).saturating_mul(3),
             Error::<T>::TooManyRegistrationsThisInterval
         );
-        ensure!(
-            !Uids::<T>::contains_key(ROOT, &hotkey),
-            Error::<T>::HotKeyAlreadyRegisteredInSubNet
-        );
-        ensure!(
-            Self::free_or_owned(&coldkey, &hotkey),
-            Error::<T>::NonAssociatedColdKey
-        );
+        ensure!(!Uids::<T>::contains_key(ROOT, &hotkey), Error::<T>::HotKeyAlreadyRegisteredInSubNet);
+        ensure!(Self::free_or_owned(&coldkey, &hotkey), Error::<T>::NonAssociatedColdKey);
         let now = Self::now();
         let n = SubnetworkN::<T>::get(ROOT);
         let uid = if n < MaxAllowedUids::<T>::get(ROOT) {
@@ -123,10 +99,7 @@ impl<T: Config> Pallet<T> {
                 .map(|uid| (Self::root_stake(&Keys::<T>::get(ROOT, uid)), uid))
                 .min()
                 .ok_or(Error::<T>::NoNeuronIdAvailable)?;
-            ensure!(
-                lowest.0 < Self::root_stake(&hotkey),
-                Error::<T>::StakeTooLowForRoot
-            );
+            ensure!(lowest.0 < Self::root_stake(&hotkey), Error::<T>::StakeTooLowForRoot);
             Self::associate(&coldkey, &hotkey);
             Self::replace_neuron(ROOT, lowest.1, &hotkey, now);
             lowest.1
@@ -162,20 +135,17 @@ impl<T: Config> Pallet<T> {
     /// The owner's hotkeys that are never pruned: the owner hotkey and the oldest few of the owner's others.
     fn immortal(netuid: NetUid) -> Vec<AccountId> {
         let owner_hotkey = SubnetOwnerHotkey::<T>::get(netuid);
-        let mut others: Vec<(u64, u16, AccountId)> =
-            OwnedHotkeys::<T>::get(SubnetOwner::<T>::get(netuid))
-                .into_iter()
-                .filter(|hotkey| *hotkey != owner_hotkey)
-                .filter_map(|hotkey| {
-                    let uid = Uids::<T>::get(netuid, &hotkey)?;
-                    Some((BlockAtRegistration::<T>::get(netuid, uid), uid, hotkey))
-                })
-                .collect();
+        let mut others: Vec<(u64, u16, AccountId)> = OwnedHotkeys::<T>::get(SubnetOwner::<T>::get(netuid))
+            .into_iter()
+            .filter(|hotkey| *hotkey != owner_hotkey)
+            .filter_map(|hotkey| {
+                let uid = Uids::<T>::get(netuid, &hotkey)?;
+                Some((BlockAtRegistration::<T>::get(netuid, uid), uid, hotkey))
+            })
+            .collect();
         others.sort_unstable_by_key(|(block, uid, _)| (*block, *uid));
         others.truncate(usize::from(ImmuneOwnerUidsLimit::<T>::get(netuid)));
-        std::iter::once(owner_hotkey)
-            .chain(others.into_iter().map(|(_, _, hotkey)| hotkey))
-            .collect()
+        std::iter::once(owner_hotkey).chain(others.into_iter().map(|(_, _, hotkey)| hotkey)).collect()
     }
 
     /// Who goes when the subnet is full: lowest (emission, registration block, uid) of those out of immunity while more than
@@ -189,22 +159,15 @@ impl<T: Config> Pallet<T> {
             if immortal.contains(&Keys::<T>::get(netuid, uid)) {
                 continue;
             }
-            let rank = (
-                emission.get(usize::from(uid)).copied().unwrap_or(0),
-                BlockAtRegistration::<T>::get(netuid, uid),
-                uid,
-            );
+            let rank =
+                (emission.get(usize::from(uid)).copied().unwrap_or(0), BlockAtRegistration::<T>::get(netuid, uid), uid);
             if Self::is_immune(netuid, uid) {
                 immune.push(rank);
             } else {
                 free.push(rank);
             }
         }
-        let pool = if free.len() > usize::from(MinNonImmuneUids::<T>::get(netuid)) {
-            free
-        } else {
-            immune
-        };
+        let pool = if free.len() > usize::from(MinNonImmuneUids::<T>::get(netuid)) { free } else { immune };
         pool.into_iter().min().map(|(_, _, uid)| uid)
     }
 

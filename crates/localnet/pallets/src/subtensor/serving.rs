@@ -57,26 +57,13 @@ impl<T: Config> Pallet<T> {
         IsNetworkMember::<T>::iter_prefix_values(hotkey).any(|member| member)
     }
 
-    pub(crate) fn do_serve_axon(
-        origin: OriginFor<T>,
-        netuid: NetUid,
-        mut axon: AxonInfo,
-    ) -> DispatchResult {
+    pub(crate) fn do_serve_axon(origin: OriginFor<T>, netuid: NetUid, mut axon: AxonInfo) -> DispatchResult {
         let hotkey = ensure_signed(origin)?;
-        ensure!(
-            Self::registered_anywhere(&hotkey),
-            Error::<T>::HotKeyNotRegisteredInNetwork
-        );
-        ensure!(
-            Uids::<T>::contains_key(netuid, &hotkey),
-            Error::<T>::HotKeyNotRegisteredInSubNet
-        );
+        ensure!(Self::registered_anywhere(&hotkey), Error::<T>::HotKeyNotRegisteredInNetwork);
+        ensure!(Uids::<T>::contains_key(netuid, &hotkey), Error::<T>::HotKeyNotRegisteredInSubNet);
         check_endpoint(axon.ip, axon.ip_type, axon.port, true).map_err(Error::<T>::from)?;
         let last = Axons::<T>::get(netuid, &hotkey).map_or(0, |old| old.block);
-        ensure!(
-            Self::serving_allowed(netuid, last),
-            Error::<T>::ServingRateLimitExceeded
-        );
+        ensure!(Self::serving_allowed(netuid, last), Error::<T>::ServingRateLimitExceeded);
         axon.block = Self::now();
         Axons::<T>::insert(netuid, &hotkey, axon);
         Self::deposit_event(Event::AxonServed(netuid, hotkey));
@@ -89,20 +76,11 @@ impl<T: Config> Pallet<T> {
         mut info: PrometheusInfo,
     ) -> DispatchResult {
         let hotkey = ensure_signed(origin)?;
-        ensure!(
-            Self::registered_anywhere(&hotkey),
-            Error::<T>::HotKeyNotRegisteredInNetwork
-        );
-        ensure!(
-            Uids::<T>::contains_key(netuid, &hotkey),
-            Error::<T>::HotKeyNotRegisteredInSubNet
-        );
+        ensure!(Self::registered_anywhere(&hotkey), Error::<T>::HotKeyNotRegisteredInNetwork);
+        ensure!(Uids::<T>::contains_key(netuid, &hotkey), Error::<T>::HotKeyNotRegisteredInSubNet);
         check_endpoint(info.ip, info.ip_type, info.port, false).map_err(Error::<T>::from)?;
         let last = Prometheus::<T>::get(netuid, &hotkey).map_or(0, |old| old.block);
-        ensure!(
-            Self::serving_allowed(netuid, last),
-            Error::<T>::ServingRateLimitExceeded
-        );
+        ensure!(Self::serving_allowed(netuid, last), Error::<T>::ServingRateLimitExceeded);
         info.block = Self::now();
         Prometheus::<T>::insert(netuid, &hotkey, info);
         Self::deposit_event(Event::PrometheusServed(netuid, hotkey));

@@ -28,13 +28,7 @@ impl<T: Config> Pallet<T> {
             u128::try_from(exact).unwrap_or(u128::MAX)
         };
         TotalHotkeyAlpha::<T>::insert(hotkey, netuid, total.saturating_add(alpha));
-        TotalHotkeyShares::<T>::insert(
-            hotkey,
-            netuid,
-            FixedU128 {
-                bits: all.saturating_add(minted),
-            },
-        );
+        TotalHotkeyShares::<T>::insert(hotkey, netuid, FixedU128 { bits: all.saturating_add(minted) });
         Alpha::<T>::mutate((hotkey, coldkey, netuid), |shares| {
             shares.bits = shares.bits.saturating_add(minted);
         });
@@ -51,8 +45,7 @@ impl<T: Config> Pallet<T> {
             held
         } else {
             // Rounded up: who leaves pays the rounding, not who stays.
-            let (quotient, rest) =
-                (U256::from(alpha) * U256::from(all)).div_mod(U256::from(total));
+            let (quotient, rest) = (U256::from(alpha) * U256::from(all)).div_mod(U256::from(total));
             let up = if rest.is_zero() { quotient } else { quotient + 1 };
             u128::try_from(up).unwrap_or(u128::MAX).min(held)
         };
@@ -60,12 +53,7 @@ impl<T: Config> Pallet<T> {
         if held == removed {
             Alpha::<T>::remove((hotkey, coldkey, netuid));
         } else {
-            Alpha::<T>::insert(
-                (hotkey, coldkey, netuid),
-                FixedU128 {
-                    bits: held - removed,
-                },
-            );
+            Alpha::<T>::insert((hotkey, coldkey, netuid), FixedU128 { bits: held - removed });
         }
         if all <= removed {
             TotalHotkeyShares::<T>::remove(hotkey, netuid);
@@ -73,13 +61,7 @@ impl<T: Config> Pallet<T> {
             // Rounding left over by those who went before is nobody's now.
             SubnetAlphaOut::<T>::mutate(netuid, |out| *out = out.saturating_sub(left));
         } else {
-            TotalHotkeyShares::<T>::insert(
-                hotkey,
-                netuid,
-                FixedU128 {
-                    bits: all - removed,
-                },
-            );
+            TotalHotkeyShares::<T>::insert(hotkey, netuid, FixedU128 { bits: all - removed });
             TotalHotkeyAlpha::<T>::insert(hotkey, netuid, left);
         }
     }

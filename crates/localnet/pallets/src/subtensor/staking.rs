@@ -29,30 +29,16 @@ impl<T: Config> Pallet<T> {
 
     fn ensure_stakeable(hotkey: &AccountId, netuid: NetUid) -> DispatchResult {
         ensure!(Self::exists(netuid), Error::<T>::SubnetNotExists);
-        ensure!(
-            SubtokenEnabled::<T>::get(netuid),
-            Error::<T>::SubtokenDisabled
-        );
-        ensure!(
-            Owner::<T>::contains_key(hotkey),
-            Error::<T>::HotKeyAccountNotExists
-        );
+        ensure!(SubtokenEnabled::<T>::get(netuid), Error::<T>::SubtokenDisabled);
+        ensure!(Owner::<T>::contains_key(hotkey), Error::<T>::HotKeyAccountNotExists);
         Ok(())
     }
 
-    pub(crate) fn do_add_stake(
-        origin: OriginFor<T>,
-        hotkey: AccountId,
-        netuid: NetUid,
-        tao: u64,
-    ) -> DispatchResult {
+    pub(crate) fn do_add_stake(origin: OriginFor<T>, hotkey: AccountId, netuid: NetUid, tao: u64) -> DispatchResult {
         let coldkey = ensure_signed(origin)?;
         Self::ensure_stakeable(&hotkey, netuid)?;
         ensure!(tao >= MIN_STAKE, Error::<T>::AmountTooLow);
-        ensure!(
-            Self::free_balance(&coldkey) >= tao,
-            Error::<T>::NotEnoughBalanceToStake
-        );
+        ensure!(Self::free_balance(&coldkey) >= tao, Error::<T>::NotEnoughBalanceToStake);
         let alpha = Self::buy(&coldkey, netuid, tao)?;
         Self::credit(&hotkey, &coldkey, netuid, alpha);
         Self::deposit_event(Event::StakeAdded(coldkey, hotkey, tao, alpha, netuid, 0));
@@ -68,15 +54,9 @@ impl<T: Config> Pallet<T> {
         let coldkey = ensure_signed(origin)?;
         Self::ensure_stakeable(&hotkey, netuid)?;
         let held = Self::stake_of(&hotkey, &coldkey, netuid);
-        ensure!(
-            alpha > 0 && alpha <= held,
-            Error::<T>::NotEnoughStakeToWithdraw
-        );
+        ensure!(alpha > 0 && alpha <= held, Error::<T>::NotEnoughStakeToWithdraw);
         // The whole remainder may always leave, however small.
-        ensure!(
-            alpha == held || Self::quote_sell(netuid, alpha) >= MIN_STAKE,
-            Error::<T>::AmountTooLow
-        );
+        ensure!(alpha == held || Self::quote_sell(netuid, alpha) >= MIN_STAKE, Error::<T>::AmountTooLow);
         let tao = Self::sell(&coldkey, netuid, alpha)?;
         Self::debit(&hotkey, &coldkey, netuid, alpha);
         Self::deposit_event(Event::StakeRemoved(coldkey, hotkey, tao, alpha, netuid, 0));

@@ -54,8 +54,7 @@ mod storage {
     #[pallet::storage]
     pub type TotalNetworks<T> = StorageValue<_, u16, ValueQuery>;
     #[pallet::storage]
-    pub type SubnetMovingAlpha<T> =
-        StorageValue<_, FixedI128, ValueQuery, DefaultSubnetMovingAlpha<T>>;
+    pub type SubnetMovingAlpha<T> = StorageValue<_, FixedI128, ValueQuery, DefaultSubnetMovingAlpha<T>>;
     #[pallet::storage]
     pub type NetworkImmunityPeriod<T> = StorageValue<_, u64, ValueQuery, ConstU64<1_296_000>>;
     #[pallet::storage]
@@ -84,8 +83,7 @@ mod storage {
     #[pallet::storage]
     pub type MaxMechanismCount<T> = StorageValue<_, u8, ValueQuery, ConstU8<2>>;
     #[pallet::storage]
-    pub type LastRateLimitedBlock<T> =
-        StorageMap<_, Identity, crate::types::RateLimitKey, u64, ValueQuery>;
+    pub type LastRateLimitedBlock<T> = StorageMap<_, Identity, crate::types::RateLimitKey, u64, ValueQuery>;
     /// Of this chain's own, not public: what a new subnet starts with where it differs from the production defaults.
     #[pallet::storage]
     pub type NewSubnetParams<T> = StorageValue<_, crate::subtensor::params::SubnetParams, OptionQuery>;
@@ -99,11 +97,9 @@ mod storage {
     #[pallet::storage]
     pub type SubnetMechanism<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery>;
     #[pallet::storage]
-    pub type SubnetOwner<T: Config> =
-        StorageMap<_, Identity, NetUid, AccountId, ValueQuery, ZeroAccount<T>>;
+    pub type SubnetOwner<T: Config> = StorageMap<_, Identity, NetUid, AccountId, ValueQuery, ZeroAccount<T>>;
     #[pallet::storage]
-    pub type SubnetOwnerHotkey<T: Config> =
-        StorageMap<_, Identity, NetUid, AccountId, ValueQuery, ZeroAccount<T>>;
+    pub type SubnetOwnerHotkey<T: Config> = StorageMap<_, Identity, NetUid, AccountId, ValueQuery, ZeroAccount<T>>;
     #[pallet::storage]
     pub type NetworkRegisteredAt<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
     #[pallet::storage]
@@ -115,28 +111,23 @@ mod storage {
     #[pallet::storage]
     pub type SubnetLocked<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
     #[pallet::storage]
-    pub type TokenSymbol<T: Config> =
-        StorageMap<_, Identity, NetUid, Vec<u8>, ValueQuery, DefaultTokenSymbol<T>>;
+    pub type TokenSymbol<T: Config> = StorageMap<_, Identity, NetUid, Vec<u8>, ValueQuery, DefaultTokenSymbol<T>>;
     #[pallet::storage]
     pub type SubnetIdentitiesV3<T> =
         StorageMap<_, Blake2_128Concat, NetUid, crate::types::SubnetIdentityV3, OptionQuery>;
     #[pallet::storage]
-    pub type IdentitiesV2<T> =
-        StorageMap<_, Blake2_128Concat, AccountId, crate::types::ChainIdentityV2, OptionQuery>;
+    pub type IdentitiesV2<T> = StorageMap<_, Blake2_128Concat, AccountId, crate::types::ChainIdentityV2, OptionQuery>;
     #[pallet::storage]
-    pub type MechanismCountCurrent<T> =
-        StorageMap<_, Twox64Concat, NetUid, u8, ValueQuery, ConstU8<1>>;
+    pub type MechanismCountCurrent<T> = StorageMap<_, Twox64Concat, NetUid, u8, ValueQuery, ConstU8<1>>;
     #[pallet::storage]
-    pub type MechanismEmissionSplit<T> =
-        StorageMap<_, Twox64Concat, NetUid, Vec<u16>, OptionQuery>;
+    pub type MechanismEmissionSplit<T> = StorageMap<_, Twox64Concat, NetUid, Vec<u16>, OptionQuery>;
 
     // The pool and emission.
 
     #[pallet::storage]
     pub type SubnetMovingPrice<T> = StorageMap<_, Identity, NetUid, FixedI128, ValueQuery>;
     #[pallet::storage]
-    pub type EMAPriceHalvingBlocks<T> =
-        StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<201_600>>;
+    pub type EMAPriceHalvingBlocks<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<201_600>>;
     #[pallet::storage]
     pub type SubnetVolume<T> = StorageMap<_, Identity, NetUid, u128, ValueQuery>;
     /// TAO in the pool; equals the free balance of the subnet's account.
@@ -192,25 +183,20 @@ mod storage {
     #[pallet::storage]
     pub type Kappa<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<32_767>>;
     #[pallet::storage]
-    pub type AlphaSigmoidSteepness<T> =
-        StorageMap<_, Identity, NetUid, i16, ValueQuery, ConstI16<1_000>>;
+    pub type AlphaSigmoidSteepness<T> = StorageMap<_, Identity, NetUid, i16, ValueQuery, ConstI16<1_000>>;
     #[pallet::storage]
     pub type ImmunityPeriod<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<4_096>>;
     /// Deprecated publicly; the effective cutoff comes from the factor.
     #[pallet::storage]
     pub type ActivityCutoff<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<5_000>>;
     #[pallet::storage]
-    pub type ActivityCutoffFactorMilli<T> =
-        StorageMap<_, Identity, NetUid, u32, ValueQuery, ConstU32<13_889>>;
+    pub type ActivityCutoffFactorMilli<T> = StorageMap<_, Identity, NetUid, u32, ValueQuery, ConstU32<13_889>>;
     #[pallet::storage]
-    pub type MaxWeightsLimit<T> =
-        StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<65_535>>;
+    pub type MaxWeightsLimit<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<65_535>>;
     #[pallet::storage]
-    pub type MinAllowedWeights<T> =
-        StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<1_024>>;
+    pub type MinAllowedWeights<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<1_024>>;
     #[pallet::storage]
-    pub type MaxAllowedValidators<T> =
-        StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<128>>;
+    pub type MaxAllowedValidators<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<128>>;
     #[pallet::storage]
     pub type MinAllowedUids<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<64>>;
     #[pallet::storage]
@@ -218,17 +204,13 @@ mod storage {
     #[pallet::storage]
     pub type WeightsVersionKey<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
     #[pallet::storage]
-    pub type WeightsSetRateLimit<T> =
-        StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<100>>;
+    pub type WeightsSetRateLimit<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<100>>;
     #[pallet::storage]
-    pub type CommitRevealWeightsEnabled<T> =
-        StorageMap<_, Identity, NetUid, bool, ValueQuery, ConstBool<true>>;
+    pub type CommitRevealWeightsEnabled<T> = StorageMap<_, Identity, NetUid, bool, ValueQuery, ConstBool<true>>;
     #[pallet::storage]
-    pub type RevealPeriodEpochs<T> =
-        StorageMap<_, Twox64Concat, NetUid, u64, ValueQuery, ConstU64<1>>;
+    pub type RevealPeriodEpochs<T> = StorageMap<_, Twox64Concat, NetUid, u64, ValueQuery, ConstU64<1>>;
     #[pallet::storage]
-    pub type BondsMovingAverage<T> =
-        StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<900_000>>;
+    pub type BondsMovingAverage<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<900_000>>;
     #[pallet::storage]
     pub type BondsPenalty<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<65_535>>;
     #[pallet::storage]
@@ -238,23 +220,20 @@ mod storage {
     #[pallet::storage]
     pub type Yuma3On<T> = StorageMap<_, Blake2_128Concat, NetUid, bool, ValueQuery>;
     #[pallet::storage]
-    pub type AlphaValues<T: Config> =
-        StorageMap<_, Identity, NetUid, (u16, u16), ValueQuery, DefaultAlphaValues<T>>;
+    pub type AlphaValues<T: Config> = StorageMap<_, Identity, NetUid, (u16, u16), ValueQuery, DefaultAlphaValues<T>>;
     #[pallet::storage]
     pub type ServingRateLimit<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<50>>;
     #[pallet::storage]
     pub type ScalingLawPower<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<50>>;
     #[pallet::storage]
-    pub type ImmuneOwnerUidsLimit<T> =
-        StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<1>>;
+    pub type ImmuneOwnerUidsLimit<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<1>>;
     #[pallet::storage]
     pub type MinNonImmuneUids<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<10>>;
 
     // Registration.
 
     #[pallet::storage]
-    pub type NetworkRegistrationAllowed<T> =
-        StorageMap<_, Identity, NetUid, bool, ValueQuery, ConstBool<true>>;
+    pub type NetworkRegistrationAllowed<T> = StorageMap<_, Identity, NetUid, bool, ValueQuery, ConstBool<true>>;
     #[pallet::storage]
     pub type NetworkPowRegistrationAllowed<T> = StorageMap<_, Identity, NetUid, bool, ValueQuery>;
     #[pallet::storage]
@@ -262,33 +241,26 @@ mod storage {
     #[pallet::storage]
     pub type MinBurn<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<500_000>>;
     #[pallet::storage]
-    pub type MaxBurn<T> =
-        StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<100_000_000_000>>;
+    pub type MaxBurn<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<100_000_000_000>>;
     #[pallet::storage]
     pub type BurnHalfLife<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<360>>;
     #[pallet::storage]
     pub type BurnIncreaseMult<T: Config> =
         StorageMap<_, Identity, NetUid, FixedU128, ValueQuery, DefaultBurnIncreaseMult<T>>;
     #[pallet::storage]
-    pub type Difficulty<T> =
-        StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<10_000_000>>;
+    pub type Difficulty<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<10_000_000>>;
     #[pallet::storage]
-    pub type MinDifficulty<T> =
-        StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<10_000_000>>;
+    pub type MinDifficulty<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<10_000_000>>;
     #[pallet::storage]
-    pub type MaxDifficulty<T> =
-        StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<4_611_686_018_427_387_903>>;
+    pub type MaxDifficulty<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<4_611_686_018_427_387_903>>;
     #[pallet::storage]
-    pub type AdjustmentInterval<T> =
-        StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<100>>;
+    pub type AdjustmentInterval<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<100>>;
     #[pallet::storage]
     pub type AdjustmentAlpha<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
     #[pallet::storage]
-    pub type TargetRegistrationsPerInterval<T> =
-        StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<2>>;
+    pub type TargetRegistrationsPerInterval<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<2>>;
     #[pallet::storage]
-    pub type MaxRegistrationsPerBlock<T> =
-        StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<1>>;
+    pub type MaxRegistrationsPerBlock<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<1>>;
     #[pallet::storage]
     pub type RegistrationsThisBlock<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery>;
     #[pallet::storage]
@@ -301,29 +273,28 @@ mod storage {
     // Neurons.
 
     #[pallet::storage]
-    pub type Keys<T: Config> = StorageDoubleMap<
-        _, Identity, NetUid, Identity, u16, AccountId, ValueQuery, ZeroAccount<T>,
-    >;
+    pub type Keys<T: Config> =
+        StorageDoubleMap<_, Identity, NetUid, Identity, u16, AccountId, ValueQuery, ZeroAccount<T>>;
     #[pallet::storage]
-    pub type Uids<T> =
-        StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, u16, OptionQuery>;
+    pub type Uids<T> = StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, u16, OptionQuery>;
     #[pallet::storage]
-    pub type IsNetworkMember<T> =
-        StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, bool, ValueQuery>;
+    pub type IsNetworkMember<T> = StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, bool, ValueQuery>;
     #[pallet::storage]
-    pub type BlockAtRegistration<T> =
-        StorageDoubleMap<_, Identity, NetUid, Identity, u16, u64, ValueQuery>;
+    pub type BlockAtRegistration<T> = StorageDoubleMap<_, Identity, NetUid, Identity, u16, u64, ValueQuery>;
     #[pallet::storage]
-    pub type Axons<T> = StorageDoubleMap<
-        _, Identity, NetUid, Blake2_128Concat, AccountId, AxonInfo, OptionQuery,
-    >;
+    pub type Axons<T> = StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, AxonInfo, OptionQuery>;
     #[pallet::storage]
-    pub type Prometheus<T> = StorageDoubleMap<
-        _, Identity, NetUid, Blake2_128Concat, AccountId, PrometheusInfo, OptionQuery,
-    >;
+    pub type Prometheus<T> =
+        StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, PrometheusInfo, OptionQuery>;
     #[pallet::storage]
     pub type NeuronCertificates<T> = StorageDoubleMap<
-        _, Identity, NetUid, Blake2_128Concat, AccountId, crate::types::NeuronCertificate, OptionQuery,
+        _,
+        Identity,
+        NetUid,
+        Blake2_128Concat,
+        AccountId,
+        crate::types::NeuronCertificate,
+        OptionQuery,
     >;
     #[pallet::storage]
     pub type Active<T> = StorageMap<_, Identity, NetUid, Vec<bool>, ValueQuery>;
@@ -347,44 +318,45 @@ mod storage {
     #[pallet::storage]
     pub type LastUpdate<T> = StorageMap<_, Identity, NetUidStorageIndex, Vec<u64>, ValueQuery>;
     #[pallet::storage]
-    pub type Weights<T> = StorageDoubleMap<
-        _, Identity, NetUidStorageIndex, Identity, u16, Vec<(u16, u16)>, ValueQuery,
-    >;
+    pub type Weights<T> = StorageDoubleMap<_, Identity, NetUidStorageIndex, Identity, u16, Vec<(u16, u16)>, ValueQuery>;
     #[pallet::storage]
-    pub type Bonds<T> = StorageDoubleMap<
-        _, Identity, NetUidStorageIndex, Identity, u16, Vec<(u16, u16)>, ValueQuery,
-    >;
+    pub type Bonds<T> = StorageDoubleMap<_, Identity, NetUidStorageIndex, Identity, u16, Vec<(u16, u16)>, ValueQuery>;
     /// Per hotkey: (hash, epoch of the commit, block of the commit, 0), oldest first.
     #[pallet::storage]
     pub type WeightCommits<T> = StorageDoubleMap<
-        _, Twox64Concat, NetUidStorageIndex, Twox64Concat, AccountId,
-        VecDeque<(H256, u64, u64, u64)>, OptionQuery,
+        _,
+        Twox64Concat,
+        NetUidStorageIndex,
+        Twox64Concat,
+        AccountId,
+        VecDeque<(H256, u64, u64, u64)>,
+        OptionQuery,
     >;
     /// Timelocked commits per epoch; no call writes them yet (next issue).
     #[pallet::storage]
     pub type TimelockedWeightCommits<T> = StorageDoubleMap<
-        _, Twox64Concat, NetUidStorageIndex, Twox64Concat, u64,
-        VecDeque<(AccountId, u64, BoundedVec<u8, ConstU32<5_000>>, u64)>, ValueQuery,
+        _,
+        Twox64Concat,
+        NetUidStorageIndex,
+        Twox64Concat,
+        u64,
+        VecDeque<(AccountId, u64, BoundedVec<u8, ConstU32<5_000>>, u64)>,
+        ValueQuery,
     >;
 
     // Stake.
 
     #[pallet::storage]
-    pub type Owner<T: Config> =
-        StorageMap<_, Blake2_128Concat, AccountId, AccountId, ValueQuery, ZeroAccount<T>>;
+    pub type Owner<T: Config> = StorageMap<_, Blake2_128Concat, AccountId, AccountId, ValueQuery, ZeroAccount<T>>;
     #[pallet::storage]
-    pub type OwnedHotkeys<T> =
-        StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
+    pub type OwnedHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
     #[pallet::storage]
-    pub type StakingHotkeys<T> =
-        StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
+    pub type StakingHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
     /// Delegate take of a hotkey, /65535.
     #[pallet::storage]
-    pub type Delegates<T> =
-        StorageMap<_, Blake2_128Concat, AccountId, u16, ValueQuery, ConstU16<11_796>>;
+    pub type Delegates<T> = StorageMap<_, Blake2_128Concat, AccountId, u16, ValueQuery, ConstU16<11_796>>;
     #[pallet::storage]
-    pub type TotalHotkeyAlpha<T> =
-        StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, u64, ValueQuery>;
+    pub type TotalHotkeyAlpha<T> = StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, u64, ValueQuery>;
     /// Shares of all coldkeys in a hotkey's pool on a subnet, 64.64.
     #[pallet::storage]
     pub type TotalHotkeyShares<T> =
@@ -393,11 +365,7 @@ mod storage {
     #[pallet::storage]
     pub type Alpha<T> = StorageNMap<
         _,
-        (
-            NMapKey<Blake2_128Concat, AccountId>,
-            NMapKey<Blake2_128Concat, AccountId>,
-            NMapKey<Identity, NetUid>,
-        ),
+        (NMapKey<Blake2_128Concat, AccountId>, NMapKey<Blake2_128Concat, AccountId>, NMapKey<Identity, NetUid>),
         FixedU128,
         ValueQuery,
     >;

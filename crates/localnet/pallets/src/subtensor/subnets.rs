@@ -36,8 +36,7 @@ impl<T: Config> Pallet<T> {
     /// What `register_network` costs at a block, rao: twice the last cost, sinking to the minimum over the reduction interval.
     pub fn lock_cost(now: u64) -> u64 {
         let last = NetworkLastLockCost::<T>::get();
-        let last_block =
-            LastRateLimitedBlock::<T>::get(crate::types::RateLimitKey::NetworkLastRegistered);
+        let last_block = LastRateLimitedBlock::<T>::get(crate::types::RateLimitKey::NetworkLastRegistered);
         let factor = if last_block == 0 { 1 } else { 2 };
         let interval = NetworkLockReductionInterval::<T>::get().max(1);
         last.saturating_mul(factor)
@@ -47,8 +46,7 @@ impl<T: Config> Pallet<T> {
 
     /// Whether `register_network` is allowed by its rate limit.
     pub(crate) fn network_rate_limit_passed(now: u64) -> bool {
-        let last =
-            LastRateLimitedBlock::<T>::get(crate::types::RateLimitKey::NetworkLastRegistered);
+        let last = LastRateLimitedBlock::<T>::get(crate::types::RateLimitKey::NetworkLastRegistered);
         last == 0 || now.saturating_sub(last) >= NetworkRateLimit::<T>::get()
     }
 
@@ -61,35 +59,21 @@ impl<T: Config> Pallet<T> {
         LastEpochBlock::<T>::insert(netuid, now);
         TotalNetworks::<T>::mutate(|n| *n = n.saturating_add(1));
         // Keeps the account alive; see the module's invariant.
-        let _ =
-            T::Currency::mint_into(&Self::subnet_account(netuid), T::Currency::minimum_balance());
+        let _ = T::Currency::mint_into(&Self::subnet_account(netuid), T::Currency::minimum_balance());
     }
 
     pub(crate) fn do_register_network(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
         let coldkey = ensure_signed(origin)?;
         let now = Self::now();
-        ensure!(
-            Self::free_or_owned(&coldkey, &hotkey),
-            Error::<T>::NonAssociatedColdKey
-        );
-        ensure!(
-            Self::network_rate_limit_passed(now),
-            Error::<T>::NetworkTxRateLimitExceeded
-        );
+        ensure!(Self::free_or_owned(&coldkey, &hotkey), Error::<T>::NonAssociatedColdKey);
+        ensure!(Self::network_rate_limit_passed(now), Error::<T>::NetworkTxRateLimitExceeded);
         let count = Self::subnets().len();
-        ensure!(
-            count < usize::from(SubnetLimit::<T>::get()),
-            Error::<T>::SubnetLimitReached
-        );
+        ensure!(count < usize::from(SubnetLimit::<T>::get()), Error::<T>::SubnetLimitReached);
         let netuid = (1..crate::types::GLOBAL_MAX_SUBNET_COUNT)
             .find(|n| !Self::exists(*n))
             .ok_or(Error::<T>::SubnetLimitReached)?;
         let cost = Self::lock_cost(now);
-        let available = T::Currency::reducible_balance(
-            &coldkey,
-            Preservation::Expendable,
-            Fortitude::Polite,
-        );
+        let available = T::Currency::reducible_balance(&coldkey, Preservation::Expendable, Fortitude::Polite);
         ensure!(available >= cost, Error::<T>::CannotAffordLockCost);
 
         Self::init_network(netuid, DYNAMIC, now);
@@ -98,12 +82,7 @@ impl<T: Config> Pallet<T> {
         }
         // The pool gets the minimum, what the subnet cost above it is recycled.
         let pool = cost.min(NetworkMinLockCost::<T>::get());
-        T::Currency::transfer(
-            &coldkey,
-            &Self::subnet_account(netuid),
-            pool,
-            Preservation::Expendable,
-        )?;
+        T::Currency::transfer(&coldkey, &Self::subnet_account(netuid), pool, Preservation::Expendable)?;
         if cost > pool {
             T::Currency::burn_from(
                 &coldkey,
@@ -118,10 +97,7 @@ impl<T: Config> Pallet<T> {
         TotalStake::<T>::mutate(|total| *total = total.saturating_add(pool));
         SubnetLocked::<T>::insert(netuid, cost);
         NetworkLastLockCost::<T>::put(cost);
-        LastRateLimitedBlock::<T>::insert(
-            crate::types::RateLimitKey::NetworkLastRegistered,
-            now,
-        );
+        LastRateLimitedBlock::<T>::insert(crate::types::RateLimitKey::NetworkLastRegistered, now);
         SubnetOwner::<T>::insert(netuid, &coldkey);
         SubnetOwnerHotkey::<T>::insert(netuid, &hotkey);
         Self::associate(&coldkey, &hotkey);
@@ -133,18 +109,9 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_start_call(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
         let coldkey = ensure_signed(origin)?;
         let now = Self::now();
-        ensure!(
-            netuid != ROOT && Self::exists(netuid),
-            Error::<T>::SubnetNotExists
-        );
-        ensure!(
-            SubnetOwner::<T>::get(netuid) == coldkey,
-            Error::<T>::NotSubnetOwner
-        );
-        ensure!(
-            FirstEmissionBlockNumber::<T>::get(netuid).is_none(),
-            Error::<T>::FirstEmissionBlockNumberAlreadySet
-        );
+        ensure!(netuid != ROOT && Self::exists(netuid), Error::<T>::SubnetNotExists);
+        ensure!(SubnetOwner::<T>::get(netuid) == coldkey, Error::<T>::NotSubnetOwner);
+        ensure!(FirstEmissionBlockNumber::<T>::get(netuid).is_none(), Error::<T>::FirstEmissionBlockNumberAlreadySet);
         let ready = NetworkRegisteredAt::<T>::get(netuid).saturating_add(StartCallDelay::<T>::get());
         ensure!(now >= ready, Error::<T>::NeedWaitingMoreBlocksToStarCall);
         let first = now.saturating_add(1);
@@ -154,21 +121,11 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    pub(crate) fn do_set_tempo(
-        origin: OriginFor<T>,
-        netuid: NetUid,
-        tempo: u16,
-    ) -> DispatchResult {
+    pub(crate) fn do_set_tempo(origin: OriginFor<T>, netuid: NetUid, tempo: u16) -> DispatchResult {
         let coldkey = ensure_signed(origin)?;
         ensure!(Self::exists(netuid), Error::<T>::SubnetNotExists);
-        ensure!(
-            SubnetOwner::<T>::get(netuid) == coldkey,
-            Error::<T>::NotSubnetOwner
-        );
-        ensure!(
-            (T::MinTempo::get()..=T::MaxTempo::get()).contains(&tempo),
-            Error::<T>::TempoOutOfBounds
-        );
+        ensure!(SubnetOwner::<T>::get(netuid) == coldkey, Error::<T>::NotSubnetOwner);
+        ensure!((T::MinTempo::get()..=T::MaxTempo::get()).contains(&tempo), Error::<T>::TempoOutOfBounds);
         Self::ensure_owner_may_change(netuid, crate::types::Hyperparameter::Tempo)?;
         Tempo::<T>::insert(netuid, tempo);
         Self::record_owner_change(netuid, crate::types::Hyperparameter::Tempo);
