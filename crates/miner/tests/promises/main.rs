@@ -3,6 +3,8 @@
 
 mod adversaries;
 mod agenda;
+mod garbage;
+mod hive;
 mod outbox;
 mod swarm;
 mod world;

@@ -1,170 +1,29 @@
-//! Miners and an orchestrator in one process, over real QUIC, with a real model: what the swarm learns is, bit for bit, what one
-//! machine computes by the same rules.
+//! What the swarm learns is, bit for bit, what one machine computes by the same rules; and it survives what happens to peers.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::BoxFuture};
 use starling_commitment::Canonical;
-use starling_miner::{
-    Adversary, Miner, MinerConfig, MinerError,
-    agenda::{Duty, agenda},
-};
+use starling_miner::{Adversary, Miner, MinerError};
 use starling_model::{
-    Device, Stage, Tokenizer,
+    Device, Stage,
     data::{Corpus, Manifest, batch, sample},
     execute::{self, StepSample},
     merge::outer_shard,
 };
-use starling_network::{Link, NetworkConfig, NoRequests, Node, PeerAddress, Roll};
-use starling_orchestrator::{Orchestrator, OrchestratorConfig};
+use starling_network::PeerAddress;
+use starling_orchestrator::Orchestrator;
 use starling_protocol::{
-    Account, Digest, Signer, Uid,
+    Account, Digest, Uid,
     config::RunConfig,
-    ledger::Event,
-    message::{Ready, Role},
-    receipt::{Receipt, Work},
+    receipt::Work,
     routing,
-    signed::Signed,
     state::{Phase, Standing, State},
-    wire::Submission,
 };
 
-use crate::world::{config, key};
-
-/// What the two actors need of a chain, and nothing else: heights by the clock, commitments in memory.
-struct Chain {
-    started: Instant,
-    uids: BTreeMap<Account, Uid>,
-    commitments: Mutex<BTreeMap<Account, (u32, Vec<u8>)>>,
-}
-
-impl Chain {
-    fn height(&self) -> u32 {
-        10 + (self.started.elapsed().as_millis() / 50) as u32
-    }
-    fn write(&self, who: Account, data: Vec<u8>) {
-        self.commitments.lock().unwrap().insert(who, (self.height(), data));
-    }
-    fn read(&self, who: &Account) -> Option<(u32, Vec<u8>)> {
-        self.commitments.lock().unwrap().get(who).cloned()
-    }
-}
-
-impl starling_miner::Chain for Chain {
-    fn uid(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Uid>, String>> {
-        Box::pin(async move { Ok(self.uids.get(&hotkey).copied()) })
-    }
-    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Vec<u8>>, String>> {
-        Box::pin(async move { Ok(self.read(&hotkey).map(|(_, data)| data)) })
-    }
-    fn commit<'a>(&'a self, hotkey: &'a dyn Signer, data: Vec<u8>) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move {
-            self.write(hotkey.account(), data);
-            Ok(())
-        })
-    }
-}
-
-impl starling_orchestrator::Chain for Chain {
-    fn block_after(&self, last: Option<u32>) -> BoxFuture<'_, Result<u32, String>> {
-        Box::pin(async move {
-            while last.is_some_and(|last| self.height() <= last) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            Ok(self.height())
-        })
-    }
-    fn uid(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<Uid>, String>> {
-        Box::pin(async move { Ok(self.uids.get(&hotkey).copied()) })
-    }
-    fn commitment(&self, hotkey: Account) -> BoxFuture<'_, Result<Option<(u32, Vec<u8>)>, String>> {
-        Box::pin(async move { Ok(self.read(&hotkey)) })
-    }
-    fn commit<'a>(&'a self, hotkey: &'a dyn Signer, data: Vec<u8>) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move {
-            self.write(hotkey.account(), data);
-            Ok(())
-        })
-    }
-}
-
-struct Swarm {
-    dir: tempfile::TempDir,
-    run: RunConfig,
-    corpus: Corpus,
-    chain: Arc<Chain>,
-    orchestrator: Orchestrator,
-}
-
-const PATIENCE: Duration = Duration::from_secs(120);
-
-async fn swarm(stages: usize, miners: u16, rounds: u32, epochs: u32) -> Swarm {
-    swarm_with(stages, miners, rounds, epochs, |_| {}).await
-}
-
-async fn swarm_with(
-    stages: usize,
-    miners: u16,
-    rounds: u32,
-    epochs: u32,
-    change: impl FnOnce(&mut RunConfig),
-) -> Swarm {
-    let dir = tempfile::tempdir().unwrap();
-    let text = dir.path().join("text.txt");
-    std::fs::write(&text, include_str!("swarm.rs")).unwrap();
-    let shards = dir.path().join("shards");
-    let corpus = Corpus::write(&text, &Tokenizer::bytes(), &shards).unwrap();
-    let leader = key(200);
-    let mut run = config(stages, miners, rounds, epochs, 4, leader.account(), corpus.digest);
-    change(&mut run);
-    run.validate().unwrap();
-    let mut uids: BTreeMap<Account, Uid> = (1..=9).map(|n| (key(n).account(), Uid::from(n) + 20)).collect();
-    uids.insert(leader.account(), 1);
-    let chain = Arc::new(Chain { started: Instant::now(), uids, commitments: Mutex::default() });
-    let orchestrator = OrchestratorConfig {
-        run: run.clone(),
-        state_dir: dir.path().join("orchestrator"),
-        bind: "127.0.0.1:0".parse().unwrap(),
-        shards: Some(shards),
-    };
-    let orchestrator = Orchestrator::start(orchestrator, Arc::new(leader), chain.clone()).await.unwrap();
-    Swarm { dir, run, corpus, chain, orchestrator }
-}
-
-impl Swarm {
-    fn config(&self, n: u8, adversary: Option<Adversary>) -> MinerConfig {
-        MinerConfig {
-            run: self.run.clone(),
-            orchestrator: self.orchestrator.address(),
-            state_dir: self.dir.path().join(format!("miner-{n}")),
-            bind: "127.0.0.1:0".parse().unwrap(),
-            device: "cpu".into(),
-            adversary,
-        }
-    }
-
-    async fn miner(&self, n: u8, adversary: Option<Adversary>) -> Miner {
-        Miner::start_on(self.config(n, adversary), Arc::new(key(n)), self.chain.clone()).await.unwrap()
-    }
-
-    /// Wait until the state is so.
-    async fn until(&self, what: &str, mut holds: impl FnMut(&State) -> bool) {
-        let mut length = self.orchestrator.length();
-        let wait = async {
-            while !self.orchestrator.look(&mut holds) {
-                length.changed().await.unwrap();
-            }
-        };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("{what} does not come about: {}", self.orchestrator.look(State::waiting_for));
-        }
-    }
-}
+use crate::{
+    hive::{PATIENCE, swarm, swarm_with, visitor},
+    world::key,
+};
 
 /// What one machine computes, given who worked where: per stage the weights after the last merge.
 fn by_hand(run: &RunConfig, shards: &Path, corpus: &Corpus, roster: &[Vec<Uid>]) -> Vec<Digest> {
@@ -356,18 +215,6 @@ async fn an_orchestrator_that_is_away_is_waited_for_and_the_status_says_so() {
     miner.shutdown().await;
 }
 
-/// A node of somebody who is registered and only asks.
-async fn visitor(swarm: &Swarm, n: u8) -> Arc<Node> {
-    let chain = swarm.chain.clone();
-    let lookup = Box::new(move |who: Account| -> BoxFuture<'static, _> {
-        let uid = chain.uids.get(&who).copied();
-        Box::pin(async move { Ok(uid) })
-    });
-    let roll = Arc::new(Roll::new(3, Duration::from_secs(60), lookup));
-    let network = NetworkConfig::local(swarm.dir.path().join(format!("visitor-{n}")), swarm.run.id());
-    Arc::new(Node::start(network, Arc::new(key(n)), roll, Arc::new(NoRequests)).await.unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_audited_an_honest_miner_opens_everything_and_a_withholding_one_does_not() {
     let swarm = swarm_with(2, 1, 2, 1, |run| run.audit.window_blocks = 100_000).await;
@@ -403,90 +250,24 @@ async fn while_audited_an_honest_miner_opens_everything_and_a_withholding_one_do
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn garbage_from_a_peer_becomes_a_complaint_and_the_miner_lives_on() {
-    let swarm = swarm_with(2, 1, 1, 1, |run| run.epoch.sample_timeout_ms = 2_000).await;
-    let mut entries = swarm.orchestrator.entries();
-    let villain = tokio::spawn(villain(visitor(&swarm, 6).await, swarm.orchestrator.address(), swarm.run.clone()));
-    swarm.until("the villain at stage 0", |s| s.members().contains_key(&key(6).account())).await;
-    let honest = swarm.miner(1, None).await;
-    let mut awaited = vec!["not a number", "the shape is", "not a tensor", "does not serve", "at most"];
-    let collect = async {
-        while !awaited.is_empty() {
-            let event = entries.recv().await.unwrap().entry.event.clone();
-            if let Event::Complaint(complaint) = event {
-                assert_eq!((complaint.signer, complaint.body.about), (key(1).account(), key(6).account()));
-                awaited.retain(|reason| !complaint.body.reason.contains(reason));
-            }
-        }
-    };
-    let all = tokio::time::timeout(PATIENCE, collect).await;
-    assert!(all.is_ok(), "no complaint about {awaited:?}");
-    villain.abort();
-    let status = honest.status().borrow().clone();
-    assert!(status.done.complaints >= 5 && status.troubles.contains_key("peers"), "{status}");
-    let ended = honest.finished().now_or_never();
-    assert!(ended.is_none(), "the honest miner ended: {ended:?}");
-}
-
-/// A stage 0 that commits to five kinds of garbage in turn.
-async fn villain(node: Arc<Node>, orchestrator: PeerAddress, run: RunConfig) {
-    let hotkey = key(6);
-    let me = hotkey.account();
-    let link = Link::new(node.clone(), orchestrator, run.orchestrator);
-    let mut state = State::new(run.clone());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
-    link.join(&hotkey, run.id(), Role::Miner, now).await.unwrap();
-    let stage = Stage::new(&run.model, 0, &Device::CPU).unwrap();
-    let (weights, zeros) = (stage.initial_weights(run.seed).unwrap(), vec![0.0; stage.parameter_count()]);
-    let momentum = Canonical::from_f32(&[zeros.len() as u64], &zeros).unwrap();
-    let mut turn = 0usize;
-    loop {
-        let page = link.page(state.head().length, Duration::from_secs(1)).await.unwrap();
-        state.absorb(&page).unwrap();
-        let Some(member) = state.members().get(&me) else { continue };
-        let (mut sequence, mut previous) = (member.count, member.link);
-        for duty in agenda(&state, &me, &[]).duties.into_values() {
-            let said = match duty {
-                Duty::Hold(_) => {
-                    let ready = Ready {
-                        run: run.id(),
-                        epoch: state.epoch(),
-                        weights: weights.digest(),
-                        momentum: momentum.digest(),
-                    };
-                    Submission::Ready(Signed::new(ready, &hotkey))
-                }
-                Duty::Forward { pass, .. } => {
-                    let noise = vec![turn as u8; 5_000];
-                    let blob: bytes::Bytes = match turn % 5 {
-                        0 => Canonical::from_f32(&[2, 16, 32], &[f32::NAN; 1024]).unwrap().bytes().clone(),
-                        1 => Canonical::from_f32(&[4, 8, 32], &[1.0; 1024]).unwrap().bytes().clone(),
-                        2 => noise[..1_000].to_vec().into(),
-                        3 => vec![turn as u8; 77].into(),
-                        _ => noise.into(),
-                    };
-                    if turn % 5 != 3 {
-                        node.put(blob.clone()).await.unwrap();
-                    }
-                    turn += 1;
-                    let output = Digest::of(&blob);
-                    let (round, sample, attempt) = (pass.round, pass.sample, pass.attempt);
-                    let work = Work::Forward {
-                        round,
-                        sample,
-                        attempt,
-                        weights: pass.weights,
-                        input: Digest::ZERO,
-                        output,
-                        loss: None,
-                    };
-                    let receipt = Receipt { run: run.id(), epoch: state.epoch(), stage: 0, sequence, previous, work };
-                    (sequence, previous) = (sequence + 1, receipt.link(&me));
-                    Submission::Receipt(Signed::new(receipt, &hotkey))
-                }
-                _ => continue,
-            };
-            link.submit(vec![said]).await.unwrap();
-        }
+async fn an_orchestrator_that_restarts_is_found_again_and_the_epoch_goes_on() {
+    let mut swarm = swarm(2, 1, 3, 1).await;
+    let miners = [swarm.miner(1, None).await, swarm.miner(2, None).await];
+    swarm.until("round 1", |s| s.training().round == Some(1)).await;
+    let address = swarm.orchestrator.address();
+    let mut config = swarm.orchestrator_config();
+    config.bind = address.addresses[0];
+    swarm.orchestrator.shutdown().await.unwrap();
+    let mut status = miners[0].status();
+    let told = status.wait_for(|s| s.troubles.keys().any(|what| ["orchestrator", "handing in"].contains(what)));
+    tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap();
+    swarm.orchestrator = Orchestrator::start(config, Arc::new(key(200)), swarm.chain.clone()).await.unwrap();
+    assert_eq!(swarm.orchestrator.address(), address);
+    swarm.until("the end", |s| *s.phase() == Phase::Finished).await;
+    for miner in &miners {
+        tokio::time::timeout(PATIENCE, miner.finished()).await.unwrap().unwrap();
+        let status = miner.status().borrow().clone();
+        assert!(!status.troubles.contains_key("orchestrator"), "{status}");
+        assert_eq!(status.done.steps, 3, "nothing was done twice or left out");
     }
 }
