@@ -242,7 +242,9 @@ impl World {
         let closed = state.closed().map(|c| c.epoch);
         for (i, peer) in self.peers.iter_mut().enumerate() {
             let me = self.ledger.keys[i].account();
-            if let Some(closed) = closed.filter(|c| peer.tidied != Some(*c)) {
+            // Sooner or later: a miner reads the ledger in pages, the audit's end may be far back in one.
+            let tidies = (self.ledger.now + 31 * i as u64).is_multiple_of(97);
+            if let Some(closed) = closed.filter(|c| tidies && peer.tidied != Some(*c)) {
                 peer.tidied = Some(closed);
                 let pending: Vec<Receipt> = peer.pending.iter().map(|s| s.body.clone()).collect();
                 let kept = keep(state, &me, &pending);
