@@ -6,7 +6,7 @@ mod common;
 use common::demo;
 
 fn survives(fault: &str) -> serde_json::Value {
-    demo(&["--adversary", "none", "--epochs", "1", "--rounds", "6", "--margin=-1", "--test-only-fault", fault])
+    demo(&["--adversary", "none", "--epochs", "2", "--rounds", "4", "--margin=-1", "--test-only-fault", fault])
 }
 
 #[test]

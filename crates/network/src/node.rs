@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use iroh::{
     Endpoint, RelayMap, RelayMode, RelayUrl, SecretKey,
-    endpoint::{NetReportConfig, PortmapperConfig, QuicTransportConfig, presets},
+    endpoint::{IdleTimeout, NetReportConfig, PortmapperConfig, QuicTransportConfig, presets},
     protocol::Router,
 };
 use parity_scale_codec::{Decode, DecodeAll, Encode};
@@ -279,6 +279,11 @@ fn within_limit(bytes: Bytes, limit: u64) -> Result<Bytes, NetworkError> {
     if length > limit { Err(NetworkError::TooLarge { what: "a blob", bytes: length, limit }) } else { Ok(bytes) }
 }
 
+/// How often a quiet connection is shown to be alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// After how long without a sign of life a connection is dead.
+const IDLE: Duration = Duration::from_secs(6);
+
 /// An endpoint that contacts nobody but the peers it is told of and the relays configured.
 async fn bind(config: &NetworkConfig, key: SecretKey) -> Result<Endpoint, NetworkError> {
     let relay = |text: &String| {
@@ -296,6 +301,9 @@ async fn bind(config: &NetworkConfig, key: SecretKey) -> Result<Endpoint, Networ
         .max_concurrent_bidi_streams(config.limits.open_requests.saturating_add(1).into())
         .max_concurrent_uni_streams(0u32.into())
         .datagram_receive_buffer_size(None)
+        // A killed peer says nothing: without these a request would hang on its dead connection for half a minute.
+        .keep_alive_interval(KEEP_ALIVE)
+        .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
         .build();
     let bound = Endpoint::builder(presets::Minimal)
         .secret_key(key)

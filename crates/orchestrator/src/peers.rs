@@ -24,6 +24,10 @@ struct Known {
     counted: Instant,
 }
 
+/// How long peers take to notice that a restarted orchestrator is not the one that they were talking to (the network's idle timeout,
+/// and a retry).
+const NOTICING: Duration = Duration::from_secs(15);
+
 /// Peers by hotkey; only registered ones ever get here, so a subnet's size bounds it.
 #[derive(Debug)]
 pub(crate) struct Peers {
@@ -78,7 +82,11 @@ impl Peers {
     }
 
     fn quiet(&self, known: &BTreeMap<Account, Known>, who: &Account) -> bool {
-        known.get(who).map_or(self.started, |k| k.heard).elapsed() > self.patience
+        match known.get(who) {
+            Some(k) => k.heard.elapsed() > self.patience,
+            // Not heard since this process started: it has to notice first that the one before is dead.
+            None => self.started.elapsed() > self.patience + NOTICING,
+        }
     }
 
     /// Live peers that have not been heard for the whole patience.
