@@ -2,19 +2,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use parity_scale_codec::{Decode, Encode};
 use sp_core::H256;
-use sp_runtime::transaction_validity::{TransactionSource, TransactionValidity, TransactionValidityError, InvalidTransaction};
+use sp_runtime::transaction_validity::{
+    InvalidTransaction, TransactionSource, TransactionValidity, TransactionValidityError,
+};
 use starling_runtime::{AccountId, Header};
 use tokio::sync::{broadcast, mpsc::UnboundedSender};
 
 use crate::{
     LocalnetError,
-    execute::{self, Builder, Changes, Nodes, State, Tried},
+    execute::{self, Builder, Changes, Nodes, State, Touched, Tried},
     pool::{PATIENCE, Pool, Refused, Status, invalid, signer},
     store::{Held, Store, Stored},
 };
@@ -39,7 +41,7 @@ struct Inner {
 pub struct Made {
     pub header: Header,
     pub hash: H256,
-    pub touched: std::sync::Arc<Vec<(Vec<u8>, Option<Vec<u8>>)>>,
+    pub touched: Arc<Vec<Touched>>,
 }
 
 pub struct Chain {
@@ -96,7 +98,7 @@ impl Chain {
         let inner = self.lock();
         let header = inner.blocks.last().map(|b| b.header.clone());
         let hash = inner.hashes.last().copied().unwrap_or_default();
-        (header.unwrap_or_else(|| empty_header()), hash)
+        (header.unwrap_or_else(empty_header), hash)
     }
 
     pub fn hash(&self, number: u32) -> Option<H256> {
@@ -114,9 +116,14 @@ impl Chain {
     /// The state after a block (the newest if none is named).
     pub fn state(&self, hash: Option<H256>) -> Result<State, String> {
         let (best, _) = self.best();
-        let block = self.block(hash).ok_or_else(|| format!("UnknownBlock: there is no block {:?}", hash.unwrap_or_default()))?;
+        let block = self
+            .block(hash)
+            .ok_or_else(|| format!("UnknownBlock: there is no block {:?}", hash.unwrap_or_default()))?;
         if block.header.number.saturating_add(STATES) < best.number {
-            return Err(format!("UnknownBlock: State already discarded for {:?}; states of the last {STATES} blocks are kept", block.header.hash()));
+            return Err(format!(
+                "UnknownBlock: State already discarded for {:?}; states of the last {STATES} blocks are kept",
+                block.header.hash()
+            ));
         }
         Ok(execute::state(&self.nodes, block.header.state_root))
     }
@@ -129,7 +136,8 @@ impl Chain {
         let mut data = TransactionSource::External.encode();
         data.extend_from_slice(&bytes);
         hash.encode_to(&mut data);
-        let failed = |e: String| Refused { code: 1002, message: "Verification Error: Execution: Runtime error", data: Some(e) };
+        let failed =
+            |e: String| Refused { code: 1002, message: "Verification Error: Execution: Runtime error", data: Some(e) };
         let answer = execute::call(&state, "TaggedTransactionQueue_validate_transaction", &data).map_err(failed)?;
         match TransactionValidity::decode(&mut &answer[..]).map_err(|e| failed(e.to_string()))? {
             // Ahead of its account's nonce: it may follow others that wait.
@@ -187,7 +195,7 @@ impl Chain {
             tx.tell(&Status::InBlock(hash));
             tx.tell(&Status::Finalized(hash));
         }
-        let _ = self.made.send(Made { header: block.header, hash, touched: std::sync::Arc::new(changes.touched) });
+        let _ = self.made.send(Made { header: block.header, hash, touched: Arc::new(changes.touched) });
         Ok(())
     }
 
@@ -199,7 +207,13 @@ impl Chain {
     }
 
     #[allow(clippy::type_complexity)]
-    fn build(&self, state: &State, parent: &Header, now: u64, waiting: &mut Vec<crate::pool::Waiting>) -> Result<(Stored, Changes, Vec<crate::pool::Waiting>), String> {
+    fn build(
+        &self,
+        state: &State,
+        parent: &Header,
+        now: u64,
+        waiting: &mut Vec<crate::pool::Waiting>,
+    ) -> Result<(Stored, Changes, Vec<crate::pool::Waiting>), String> {
         // Milliseconds may not have passed since the last block on demand.
         let mut at = now;
         let last = self.timestamp(state);

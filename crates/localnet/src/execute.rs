@@ -2,13 +2,20 @@
 //!
 //! Invariant: a panic of the runtime, or an extrinsic that the runtime refuses, leaves the state as if it had not been tried.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::{Arc, PoisonError, RwLock}};
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, PoisonError, RwLock},
+};
 
+use hash_db::Prefix;
 use parity_scale_codec::{Decode, Encode};
 use sp_core::H256;
-use sp_runtime::{ApplyExtrinsicResult, StateVersion, generic::Digest, traits::BlakeTwo256, transaction_validity::TransactionValidityError};
+use sp_runtime::{
+    ApplyExtrinsicResult, StateVersion, generic::Digest, traits::BlakeTwo256,
+    transaction_validity::TransactionValidityError,
+};
 use sp_state_machine::{DBValue, Ext, OverlayedChanges, TrieBackend, TrieBackendBuilder, TrieBackendStorage};
-use hash_db::Prefix;
 use starling_runtime::{Header, RuntimeCall, UncheckedExtrinsic};
 
 /// Trie nodes of all states that are kept.
@@ -41,20 +48,33 @@ pub fn state(nodes: &Nodes, root: H256) -> State {
 
 fn within<R>(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State, run: impl FnOnce() -> R) -> Result<R, String> {
     let mut ext = Ext::new(overlay, state, None);
-    std::panic::catch_unwind(AssertUnwindSafe(|| sp_externalities::set_and_run_with_externalities(&mut ext, run))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-        format!("the runtime panicked: {}", text.unwrap_or_default())
-    })
+    std::panic::catch_unwind(AssertUnwindSafe(|| sp_externalities::set_and_run_with_externalities(&mut ext, run)))
+        .map_err(|panic| {
+            let text = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            format!("the runtime panicked: {}", text.unwrap_or_default())
+        })
 }
 
-fn dispatch(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State, method: &str, data: &[u8]) -> Result<Vec<u8>, String> {
-    within(overlay, state, || starling_runtime::dispatch(method, data))?.ok_or_else(|| format!("the runtime has no function {method}"))
+fn dispatch(
+    overlay: &mut OverlayedChanges<BlakeTwo256>,
+    state: &State,
+    method: &str,
+    data: &[u8],
+) -> Result<Vec<u8>, String> {
+    within(overlay, state, || starling_runtime::dispatch(method, data))?
+        .ok_or_else(|| format!("the runtime has no function {method}"))
 }
 
 /// Call a runtime API function; what it changes is dropped.
 pub fn call(state: &State, method: &str, data: &[u8]) -> Result<Vec<u8>, String> {
     dispatch(&mut OverlayedChanges::default(), state, method, data)
 }
+
+/// A storage key that was written, and its new value.
+pub type Touched = (Vec<u8>, Option<Vec<u8>>);
 
 /// Trie changes: nodes by prefixed key, and keys of nodes no longer part of the newest state.
 #[derive(Debug, Default)]
@@ -63,12 +83,13 @@ pub struct Changes {
     pub removed: Vec<Vec<u8>>,
     pub root: H256,
     /// Storage keys written, with their values.
-    pub touched: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub touched: Vec<Touched>,
 }
 
 fn drain(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State) -> Result<Changes, String> {
     let changes = overlay.drain_storage_changes(state, StateVersion::V1)?;
-    let mut result = Changes { root: changes.transaction_storage_root, touched: changes.main_storage_changes, ..Changes::default() };
+    let mut result =
+        Changes { root: changes.transaction_storage_root, touched: changes.main_storage_changes, ..Changes::default() };
     let mut transaction = changes.transaction;
     for (key, (value, count)) in transaction.drain() {
         if count > 0 {
@@ -90,7 +111,13 @@ pub fn genesis(nodes: &Nodes, json: Vec<u8>) -> Result<(Header, Changes), String
     built?;
     let changes = drain(&mut overlay, &empty)?;
     let extrinsics_root = <BlakeTwo256 as sp_runtime::traits::Hash>::ordered_trie_root(Vec::new(), StateVersion::V1);
-    let header = Header { parent_hash: H256::zero(), number: 0, state_root: changes.root, extrinsics_root, digest: Digest::default() };
+    let header = Header {
+        parent_hash: H256::zero(),
+        number: 0,
+        state_root: changes.root,
+        extrinsics_root,
+        digest: Digest::default(),
+    };
     Ok((header, changes))
 }
 
@@ -138,7 +165,9 @@ impl<'a> Builder<'a> {
         let tried = match result.map(|bytes| ApplyExtrinsicResult::decode(&mut &bytes[..])) {
             Ok(Ok(Ok(_))) => Tried::Included,
             Ok(Ok(Err(TransactionValidityError::Invalid(e)))) if e.exhausted_resources() => Tried::Later,
-            Ok(Ok(Err(TransactionValidityError::Invalid(sp_runtime::transaction_validity::InvalidTransaction::Future)))) => Tried::Later,
+            Ok(Ok(Err(TransactionValidityError::Invalid(
+                sp_runtime::transaction_validity::InvalidTransaction::Future,
+            )))) => Tried::Later,
             Ok(Ok(Err(error))) => Tried::Refused(<&'static str>::from(error).to_owned()),
             Ok(Err(error)) => Tried::Refused(error.to_string()),
             Err(panic) => Tried::Refused(panic),
@@ -158,7 +187,10 @@ impl<'a> Builder<'a> {
         let header = Header::decode(&mut &bytes[..]).map_err(|e| e.to_string())?;
         let changes = drain(&mut self.overlay, self.state)?;
         if header.state_root != changes.root {
-            return Err(format!("the block's state root is {:?}, its changes give {:?}", header.state_root, changes.root));
+            return Err(format!(
+                "the block's state root is {:?}, its changes give {:?}",
+                header.state_root, changes.root
+            ));
         }
         Ok((header, self.extrinsics, changes))
     }

@@ -111,7 +111,11 @@ impl Localnet {
     /// [`LocalnetError`].
     pub async fn start(config: LocalnetConfig) -> Result<Self, LocalnetError> {
         let server = |e: &dyn std::fmt::Display| LocalnetError::Server(e.to_string());
-        let limits = ServerConfig::builder().max_request_body_size(config.max_request).max_response_body_size(64 << 20).max_connections(2048).build();
+        let limits = ServerConfig::builder()
+            .max_request_body_size(config.max_request)
+            .max_response_body_size(64 << 20)
+            .max_connections(2048)
+            .build();
         let listener = Server::builder()
             .set_config(limits)
             .build(config.listen)
@@ -121,7 +125,8 @@ impl Localnet {
         let state = config.state.clone();
         let fast = config.fast;
         let opened = tokio::task::spawn_blocking(move || {
-            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast)).map_err(|e| LocalnetError::Genesis(e.to_string()))?;
+            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast))
+                .map_err(|e| LocalnetError::Genesis(e.to_string()))?;
             let store = state.map(|directory| store::Store::open(&directory)).transpose()?;
             Chain::open(store, genesis)
         });
@@ -160,7 +165,9 @@ impl Localnet {
     /// [`LocalnetError`].
     pub async fn produce_block(&self) -> Result<(), LocalnetError> {
         let chain = self.chain.clone();
-        tokio::task::spawn_blocking(move || chain.produce()).await.map_err(|e| LocalnetError::Authoring(e.to_string()))?
+        tokio::task::spawn_blocking(move || chain.produce())
+            .await
+            .map_err(|e| LocalnetError::Authoring(e.to_string()))?
     }
 
     /// Until the server stops.

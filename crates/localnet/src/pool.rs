@@ -8,7 +8,10 @@ use parity_scale_codec::Decode;
 use serde::Serialize;
 use sp_core::H256;
 use sp_crypto_hashing::blake2_256;
-use sp_runtime::{generic::Preamble, transaction_validity::{InvalidTransaction, TransactionValidityError}};
+use sp_runtime::{
+    generic::Preamble,
+    transaction_validity::{InvalidTransaction, TransactionValidityError},
+};
 use starling_runtime::{AccountId, UncheckedExtrinsic};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -58,8 +61,10 @@ pub struct Pool {
 
 /// Who signed, and with which nonce.
 pub fn signer(bytes: &[u8]) -> Result<Option<(AccountId, u32)>, Refused> {
-    let bad = |e: String| Refused { code: 1002, message: "Verification Error: Execution: Runtime error", data: Some(e) };
-    let extrinsic = UncheckedExtrinsic::decode(&mut &bytes[..]).map_err(|e| bad(format!("the extrinsic does not decode: {e}")))?;
+    let bad =
+        |e: String| Refused { code: 1002, message: "Verification Error: Execution: Runtime error", data: Some(e) };
+    let extrinsic =
+        UncheckedExtrinsic::decode(&mut &bytes[..]).map_err(|e| bad(format!("the extrinsic does not decode: {e}")))?;
     match extrinsic.preamble {
         Preamble::Signed(sp_runtime::MultiAddress::Id(account), _, extension) => Ok(Some((account, extension.5.0))),
         Preamble::Signed(..) => Err(bad("accounts are addressed by id on this chain".into())),
@@ -73,26 +78,48 @@ pub fn invalid(error: TransactionValidityError) -> Refused {
         TransactionValidityError::Invalid(InvalidTransaction::Custom(code)) => {
             Refused { code: 1010, message: "Invalid Transaction", data: Some(format!("Custom error: {code}")) }
         }
-        TransactionValidityError::Invalid(e) => Refused { code: 1010, message: "Invalid Transaction", data: Some(<&'static str>::from(e).to_owned()) },
-        TransactionValidityError::Unknown(e) => Refused { code: 1011, message: "Unknown Transaction Validity", data: Some(<&'static str>::from(e).to_owned()) },
+        TransactionValidityError::Invalid(e) => {
+            Refused { code: 1010, message: "Invalid Transaction", data: Some(<&'static str>::from(e).to_owned()) }
+        }
+        TransactionValidityError::Unknown(e) => Refused {
+            code: 1011,
+            message: "Unknown Transaction Validity",
+            data: Some(<&'static str>::from(e).to_owned()),
+        },
     }
 }
 
 impl Pool {
-    pub fn add(&mut self, bytes: Vec<u8>, key: Option<(AccountId, u32)>, now: u32, watcher: Option<UnboundedSender<Status>>) -> Result<H256, Refused> {
+    pub fn add(
+        &mut self,
+        bytes: Vec<u8>,
+        key: Option<(AccountId, u32)>,
+        now: u32,
+        watcher: Option<UnboundedSender<Status>>,
+    ) -> Result<H256, Refused> {
         let hash = H256(blake2_256(&bytes));
         if self.waiting.iter().any(|w| w.hash == hash) {
-            return Err(Refused { code: 1013, message: "Transaction Already Imported", data: Some(format!("{hash:?}")) });
+            return Err(Refused {
+                code: 1013,
+                message: "Transaction Already Imported",
+                data: Some(format!("{hash:?}")),
+            });
         }
         if key.is_some() && self.waiting.iter().any(|w| w.key == key) {
             return Err(Refused {
                 code: 1014,
                 message: "Priority is too low: (1 vs 1)",
-                data: Some("The transaction has too low priority to replace another transaction already in the pool.".into()),
+                data: Some(
+                    "The transaction has too low priority to replace another transaction already in the pool.".into(),
+                ),
             });
         }
         if self.waiting.len() >= CAPACITY {
-            return Err(Refused { code: 1016, message: "Immediately Dropped", data: Some("The transaction couldn't enter the pool because of the limit.".into()) });
+            return Err(Refused {
+                code: 1016,
+                message: "Immediately Dropped",
+                data: Some("The transaction couldn't enter the pool because of the limit.".into()),
+            });
         }
         let entry = Waiting { bytes, hash, key, since: now, watchers: watcher.into_iter().collect() };
         entry.tell(&Status::Ready);
@@ -102,7 +129,8 @@ impl Pool {
 
     /// The nonce after all of an account's transactions that wait in unbroken order from `nonce` on.
     pub fn next_nonce(&self, account: &AccountId, mut nonce: u32) -> u32 {
-        let taken: BTreeSet<u32> = self.waiting.iter().filter_map(|w| w.key.as_ref()).filter(|(a, _)| a == account).map(|(_, n)| *n).collect();
+        let taken: BTreeSet<u32> =
+            self.waiting.iter().filter_map(|w| w.key.as_ref()).filter(|(a, _)| a == account).map(|(_, n)| *n).collect();
         while taken.contains(&nonce) {
             nonce = nonce.saturating_add(1);
         }

@@ -48,14 +48,16 @@ fn hex(bytes: &[u8]) -> Value {
 fn optional<T: serde::de::DeserializeOwned>(params: &[Value], index: usize) -> Result<Option<T>, ErrorObjectOwned> {
     match params.get(index) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => serde_json::from_value(value.clone())
-            .map(Some)
-            .map_err(|e| ErrorObjectOwned::owned(-32602, format!("Invalid params: number {}: {e}", index + 1), None::<()>)),
+        Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|e| {
+            ErrorObjectOwned::owned(-32602, format!("Invalid params: number {}: {e}", index + 1), None::<()>)
+        }),
     }
 }
 
 fn needed<T: serde::de::DeserializeOwned>(params: &[Value], index: usize) -> Result<T, ErrorObjectOwned> {
-    optional(params, index)?.ok_or_else(|| ErrorObjectOwned::owned(-32602, format!("Invalid params: number {} is missing", index + 1), None::<()>))
+    optional(params, index)?.ok_or_else(|| {
+        ErrorObjectOwned::owned(-32602, format!("Invalid params: number {} is missing", index + 1), None::<()>)
+    })
 }
 
 fn list(params: &Params<'_>) -> Result<Vec<Value>, ErrorObjectOwned> {
@@ -122,14 +124,20 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
             let number = match v {
                 Value::Null => return to_json(&chain.best().1),
                 Value::Number(n) => n.as_u64(),
-                Value::String(s) => s.strip_prefix("0x").map_or_else(|| s.parse().ok(), |s| u64::from_str_radix(s, 16).ok()),
+                Value::String(s) => {
+                    s.strip_prefix("0x").map_or_else(|| s.parse().ok(), |s| u64::from_str_radix(s, 16).ok())
+                }
                 _ => None,
             };
-            let number = number.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| ErrorObjectOwned::owned(-32602, "Invalid params: not a block number", None::<()>))?;
+            let number = number
+                .and_then(|n| u32::try_from(n).ok())
+                .ok_or_else(|| ErrorObjectOwned::owned(-32602, "Invalid params: not a block number", None::<()>))?;
             to_json(&chain.hash(number))
         };
         match p.first() {
-            Some(Value::Array(many)) => many.iter().take(MAX_KEYS).map(one).collect::<Result<Vec<_>, _>>().map(Value::Array),
+            Some(Value::Array(many)) => {
+                many.iter().take(MAX_KEYS).map(one).collect::<Result<Vec<_>, _>>().map(Value::Array)
+            }
             Some(other) => one(other),
             None => one(&Value::Null),
         }
@@ -160,10 +168,13 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
         args.start_at = after.as_deref();
         args.start_at_exclusive = after.is_some();
         let keys = state.keys(args).map_err(failed)?;
-        let keys: Vec<Bytes> = keys.take(count).collect::<Result<Vec<_>, _>>().map_err(failed)?.into_iter().map(Bytes).collect();
+        let keys: Vec<Bytes> =
+            keys.take(count).collect::<Result<Vec<_>, _>>().map_err(failed)?.into_iter().map(Bytes).collect();
         to_json(&keys)
     })?;
-    m.add(&["state_queryStorageAt"], |chain, p| Ok(json!([changes(chain, &needed::<Vec<Bytes>>(p, 0)?, optional(p, 1)?)?])))?;
+    m.add(&["state_queryStorageAt"], |chain, p| {
+        Ok(json!([changes(chain, &needed::<Vec<Bytes>>(p, 0)?, optional(p, 1)?)?]))
+    })?;
     m.add(&["state_getMetadata"], |chain, p| {
         let bytes = state_call(chain, "Metadata_metadata", &[], optional(p, 0)?)?;
         Ok(hex(&Vec::<u8>::decode(&mut &bytes[..]).map_err(failed)?))
@@ -175,12 +186,17 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
     })?;
     m.add(&["system_accountNextIndex", "account_nextIndex"], |chain, p| {
         let text: String = needed(p, 0)?;
-        let account = <AccountId32 as sp_core::crypto::Ss58Codec>::from_string(&text)
-            .map_err(|e| ErrorObjectOwned::owned(-32602, format!("Invalid params: `{text}` is not an account: {e:?}"), None::<()>))?;
+        let account = <AccountId32 as sp_core::crypto::Ss58Codec>::from_string(&text).map_err(|e| {
+            ErrorObjectOwned::owned(-32602, format!("Invalid params: `{text}` is not an account: {e:?}"), None::<()>)
+        })?;
         to_json(&chain.next_nonce(&account).map_err(failed)?)
     })?;
-    m.add(&["author_submitExtrinsic"], |chain, p| to_json(&chain.submit(needed::<Bytes>(p, 0)?.0, None).map_err(refused)?))?;
-    m.add(&["author_pendingExtrinsics"], |chain, _| to_json(&chain.waiting().into_iter().map(Bytes).collect::<Vec<_>>()))?;
+    m.add(&["author_submitExtrinsic"], |chain, p| {
+        to_json(&chain.submit(needed::<Bytes>(p, 0)?.0, None).map_err(refused)?)
+    })?;
+    m.add(&["author_pendingExtrinsics"], |chain, _| {
+        to_json(&chain.waiting().into_iter().map(Bytes).collect::<Vec<_>>())
+    })?;
     m.add(&["payment_queryInfo"], |chain, p| {
         let extrinsic = needed::<Bytes>(p, 0)?.0;
         let mut data = extrinsic.clone();
@@ -205,9 +221,20 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
 
     let mut module = m.module;
     for (subscribe, event, unsubscribe, aliases) in [
-        ("chain_subscribeNewHeads", "chain_newHead", "chain_unsubscribeNewHeads", [("chain_subscribeNewHead", "chain_unsubscribeNewHead"), ("subscribe_newHead", "unsubscribe_newHead")].as_slice()),
+        (
+            "chain_subscribeNewHeads",
+            "chain_newHead",
+            "chain_unsubscribeNewHeads",
+            [("chain_subscribeNewHead", "chain_unsubscribeNewHead"), ("subscribe_newHead", "unsubscribe_newHead")]
+                .as_slice(),
+        ),
         ("chain_subscribeAllHeads", "chain_allHead", "chain_unsubscribeAllHeads", &[]),
-        ("chain_subscribeFinalizedHeads", "chain_finalizedHead", "chain_unsubscribeFinalizedHeads", &[("chain_subscribeFinalisedHeads", "chain_unsubscribeFinalisedHeads")]),
+        (
+            "chain_subscribeFinalizedHeads",
+            "chain_finalizedHead",
+            "chain_unsubscribeFinalizedHeads",
+            &[("chain_subscribeFinalisedHeads", "chain_unsubscribeFinalisedHeads")],
+        ),
     ] {
         module.register_subscription(subscribe, event, unsubscribe, |_, sink, chain, _| heads(sink, chain))?;
         for (s, u) in aliases {
@@ -215,34 +242,49 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
             module.register_alias(u, unsubscribe)?;
         }
     }
-    module.register_subscription("state_subscribeRuntimeVersion", "state_runtimeVersion", "state_unsubscribeRuntimeVersion", |_, pending, chain, _| async move {
-        let version = runtime_version(&chain, &[]);
-        let sink = pending.accept().await?;
-        if let Ok(version) = version {
-            sink.send(message(&version)?).await?;
-        }
-        sink.closed().await;
-        SubscriptionResult::Ok(())
-    })?;
+    module.register_subscription(
+        "state_subscribeRuntimeVersion",
+        "state_runtimeVersion",
+        "state_unsubscribeRuntimeVersion",
+        |_, pending, chain, _| async move {
+            let version = runtime_version(&chain, &[]);
+            let sink = pending.accept().await?;
+            if let Ok(version) = version {
+                sink.send(message(&version)?).await?;
+            }
+            sink.closed().await;
+            SubscriptionResult::Ok(())
+        },
+    )?;
     module.register_alias("chain_subscribeRuntimeVersion", "state_subscribeRuntimeVersion")?;
     module.register_alias("chain_unsubscribeRuntimeVersion", "state_unsubscribeRuntimeVersion")?;
-    module.register_subscription("state_subscribeStorage", "state_storage", "state_unsubscribeStorage", |params, pending, chain, _| {
-        let keys = list(&params).and_then(|p: Vec<Value>| needed::<Vec<Bytes>>(&p, 0));
-        async move {
-            let keys = match keys {
-                Ok(keys) => keys,
-                Err(error) => {
-                    pending.reject(error).await;
-                    return SubscriptionResult::Ok(());
-                }
-            };
-            watch_storage(pending, chain, keys).await
-        }
-    })?;
-    module.register_subscription("author_submitAndWatchExtrinsic", "author_extrinsicUpdate", "author_unwatchExtrinsic", |params, pending, chain, _| {
-        let bytes = list(&params).and_then(|p: Vec<Value>| needed::<Bytes>(&p, 0));
-        async move { watch_extrinsic(pending, chain, bytes).await }
-    })?;
+    module.register_subscription(
+        "state_subscribeStorage",
+        "state_storage",
+        "state_unsubscribeStorage",
+        |params, pending, chain, _| {
+            let keys = list(&params).and_then(|p: Vec<Value>| needed::<Vec<Bytes>>(&p, 0));
+            async move {
+                let keys = match keys {
+                    Ok(keys) => keys,
+                    Err(error) => {
+                        pending.reject(error).await;
+                        return SubscriptionResult::Ok(());
+                    }
+                };
+                watch_storage(pending, chain, keys).await
+            }
+        },
+    )?;
+    module.register_subscription(
+        "author_submitAndWatchExtrinsic",
+        "author_extrinsicUpdate",
+        "author_unwatchExtrinsic",
+        |params, pending, chain, _| {
+            let bytes = list(&params).and_then(|p: Vec<Value>| needed::<Bytes>(&p, 0));
+            async move { watch_extrinsic(pending, chain, bytes).await }
+        },
+    )?;
     let names: Vec<&'static str> = module.method_names().collect();
     module.register_method("rpc_methods", move |_, _, _| json!({ "methods": names }))?;
     Ok(module)
@@ -301,7 +343,11 @@ async fn watch_storage(pending: PendingSubscriptionSink, chain: Arc<Chain>, keys
     }
 }
 
-async fn watch_extrinsic(pending: PendingSubscriptionSink, chain: Arc<Chain>, bytes: Result<Bytes, ErrorObjectOwned>) -> SubscriptionResult {
+async fn watch_extrinsic(
+    pending: PendingSubscriptionSink,
+    chain: Arc<Chain>,
+    bytes: Result<Bytes, ErrorObjectOwned>,
+) -> SubscriptionResult {
     let (tell, mut hear) = mpsc::unbounded_channel();
     let submitted = match bytes {
         Ok(bytes) => {

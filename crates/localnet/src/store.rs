@@ -35,7 +35,8 @@ pub struct Held {
 impl Store {
     pub fn open(directory: &Path) -> Result<(Self, Held), LocalnetError> {
         let path = directory.join("chain.redb");
-        let failed = |reason: &dyn std::fmt::Display| LocalnetError::Store { path: path.clone(), reason: reason.to_string() };
+        let failed =
+            |reason: &dyn std::fmt::Display| LocalnetError::Store { path: path.clone(), reason: reason.to_string() };
         std::fs::create_dir_all(directory).map_err(|e| failed(&e))?;
         let database = Database::create(&path).map_err(|e| failed(&e))?;
         let write = database.begin_write().map_err(|e| failed(&e))?;
@@ -70,7 +71,10 @@ impl Store {
 
     /// Write a block with its state, and forget nodes of states too old to be asked for.
     pub fn append(&self, block: &Stored, changes: &Changes, forgotten: &[Vec<u8>]) -> Result<(), LocalnetError> {
-        let failed = |reason: &dyn std::fmt::Display| LocalnetError::Store { path: self.path.clone(), reason: reason.to_string() };
+        let failed = |reason: &dyn std::fmt::Display| LocalnetError::Store {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        };
         let write = self.database.begin_write().map_err(|e| failed(&e))?;
         {
             let mut blocks = write.open_table(BLOCKS).map_err(|e| failed(&e))?;

@@ -29,14 +29,28 @@ async fn height(client: &WsClient) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subxt_transfers_and_sees_inclusion_finality_and_events() {
-    let node = Localnet::start(LocalnetConfig { block_time: Some(Duration::from_millis(100)), ..Default::default() }).await.unwrap();
+    let node = Localnet::start(LocalnetConfig { block_time: Some(Duration::from_millis(100)), ..Default::default() })
+        .await
+        .unwrap();
     let rpc = RpcClient::from_insecure_url(node.url()).await.unwrap();
     let backend = subxt::backend::LegacyBackend::builder().build(rpc);
     let api = OnlineClient::<PolkadotConfig>::from_backend(std::sync::Arc::new(backend)).await.unwrap();
     let bob: sp_core_free::Account = sp_core_free::bob();
-    let tx = subxt::dynamic::tx("Balances", "transfer_allow_death", vec![value!(Id(subxt::ext::scale_value::Value::from_bytes(bob))), value!(1_000_000_000u64)]);
+    let tx = subxt::dynamic::tx(
+        "Balances",
+        "transfer_allow_death",
+        vec![value!(Id(subxt::ext::scale_value::Value::from_bytes(bob))), value!(1_000_000_000u64)],
+    );
     let events = tokio::time::timeout(PATIENCE, async {
-        api.tx().await.unwrap().sign_and_submit_then_watch_default(&tx, &subxt_signer::sr25519::dev::alice()).await.unwrap().wait_for_finalized_success().await.unwrap()
+        api.tx()
+            .await
+            .unwrap()
+            .sign_and_submit_then_watch_default(&tx, &subxt_signer::sr25519::dev::alice())
+            .await
+            .unwrap()
+            .wait_for_finalized_success()
+            .await
+            .unwrap()
     })
     .await
     .unwrap();
@@ -55,7 +69,10 @@ mod sp_core_free {
 async fn heads_come_one_by_one_and_hashes_stay() {
     let node = Localnet::start(on_demand()).await.unwrap();
     let client = client(&node).await;
-    let mut heads: Subscription<Value> = client.subscribe("chain_subscribeFinalizedHeads", rpc_params![], "chain_unsubscribeFinalizedHeads").await.unwrap();
+    let mut heads: Subscription<Value> = client
+        .subscribe("chain_subscribeFinalizedHeads", rpc_params![], "chain_unsubscribeFinalizedHeads")
+        .await
+        .unwrap();
     let first = heads.next().await.unwrap().unwrap();
     assert_eq!(first["number"], "0x0");
     for expected in ["0x1", "0x2", "0x3"] {
@@ -96,7 +113,8 @@ async fn a_port_in_use_and_a_folder_in_use_are_said() {
     let listen = node.url().trim_start_matches("ws://").parse().unwrap();
     let error = Localnet::start(LocalnetConfig { listen, ..on_demand() }).await.unwrap_err();
     assert!(matches!(&error, LocalnetError::Bind { .. }) && error.to_string().contains("--listen"), "{error}");
-    let error = Localnet::start(LocalnetConfig { state: Some(dir.path().to_owned()), ..on_demand() }).await.unwrap_err();
+    let error =
+        Localnet::start(LocalnetConfig { state: Some(dir.path().to_owned()), ..on_demand() }).await.unwrap_err();
     assert!(matches!(error, LocalnetError::Store { .. }), "{error}");
 }
 

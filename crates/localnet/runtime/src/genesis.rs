@@ -22,7 +22,10 @@ pub const ENDOWED: [(Key, &str, u64); 9] = [
 pub fn dev_genesis(fast: bool) -> RuntimeGenesisConfig {
     let account = |key: Key| -> AccountId { key.to_account_id() };
     RuntimeGenesisConfig {
-        balances: BalancesConfig { balances: ENDOWED.iter().map(|(key, _, rao)| (account(*key), *rao)).collect(), ..Default::default() },
+        balances: BalancesConfig {
+            balances: ENDOWED.iter().map(|(key, _, rao)| (account(*key), *rao)).collect(),
+            ..Default::default()
+        },
         sudo: SudoConfig { key: Some(account(Key::Alice)) },
         subtensor_module: if fast { SubtensorModuleConfig::fast() } else { SubtensorModuleConfig::default() },
         ..Default::default()
