@@ -25,6 +25,31 @@ const BATCH: usize = 256;
 /// After the end: time for the last answers to arrive, and the longest wait for slow readers and for the chain.
 const FAREWELL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
+/// Time that passed while nobody could write is not held against peers: for a while after a start, deadlines are counted as if
+/// the orchestrator had not been away.
+#[derive(Clone, Copy, Debug)]
+struct Grace {
+    away_ms: u64,
+    until: Instant,
+}
+
+impl Grace {
+    fn after(writer: &Writer) -> Self {
+        let epoch = &writer.state().config().epoch;
+        let longest = Duration::from_millis(epoch.sample_timeout_ms.max(epoch.merge_timeout_ms));
+        let newest = writer.state().at_ms();
+        let away_ms = if newest == 0 { 0 } else { writer.now_ms().saturating_sub(newest) };
+        // A deadline beyond what the clock can hold is for ever.
+        let until = Instant::now().checked_add(longest).unwrap_or_else(Instant::now);
+        Self { away_ms, until }
+    }
+
+    fn now_ms(&self, writer: &Writer) -> u64 {
+        let now = writer.now_ms();
+        if Instant::now() < self.until { now.saturating_sub(self.away_ms) } else { now }
+    }
+}
+
 /// What the task works with.
 #[derive(Debug)]
 pub(crate) struct Actor {
@@ -39,9 +64,10 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// Until the run is finished, somebody says stop, or the disk fails.
-    pub(crate) async fn run(mut self) -> Result<(), OrchestratorError> {
+    pub(crate) async fn run(&mut self) -> Result<(), OrchestratorError> {
         // None until the chain has been seen: a block that is not known decides nothing.
         let mut block = None;
+        let grace = Grace::after(&self.writer);
         let mut finished = None;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,7 +93,7 @@ impl Actor {
                     Seen::Anchor { account, block, anchor } => self.anchored(account, block, anchor),
                 }
             }
-            self.demand(block);
+            self.demand(block, grace);
             self.writer.commit().await?;
             for (answer, result) in answers {
                 // Whoever asked may have gone.
@@ -97,7 +123,7 @@ impl Actor {
     }
 
     /// Draft all that the rules demand now.
-    fn demand(&mut self, block: Option<u32>) {
+    fn demand(&mut self, block: Option<u32>, grace: Grace) {
         if *self.writer.state().phase() == Phase::Finished {
             return;
         }
@@ -107,7 +133,7 @@ impl Actor {
                 tracing::error!(%account, %error, "a silent peer cannot leave: a defect of the rules");
             }
         }
-        let now = self.writer.now_ms();
+        let now = grace.now_ms(&self.writer);
         while let Some(event) = self.writer.state().decide(now, block.unwrap_or_default()) {
             if block.is_none() && matches!(event, Event::Closed { .. } | Event::AuditOpened { .. }) {
                 return;

@@ -182,6 +182,15 @@ impl Orchestrator {
         self.stop.send_replace(true);
         let ended = tokio::time::timeout(STOPPING, self.finished()).await;
         self.node.shutdown().await;
+        // Requests that were under way let go of the store; then another may open it.
+        let released = async {
+            while Arc::strong_count(&self.ledger) > 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(STOPPING, released).await.is_err() {
+            tracing::warn!("a request still holds the ledger; its directory is free when this process ends");
+        }
         ended.unwrap_or_else(|_| Err(OrchestratorError::Stopped(format!("not within {} s", STOPPING.as_secs()))))
     }
 }
@@ -214,12 +223,16 @@ impl Parts<'_> {
             longest_wait: patience / 3,
         };
         let follow = tokio::spawn(watch::follow(ledger.clone(), self.chain.clone(), seen));
-        let follow = AbortOnDropHandle::new(follow);
+        let mut follow = AbortOnDropHandle::new(follow);
         let anchorer = AbortOnDropHandle::new(tokio::spawn(watch::anchor_ledger(ledger, self.chain, self.hotkey)));
-        let actor = Actor { writer, asks, sights, peers, stop: self.stop, anchorer };
+        let mut actor = Actor { writer, asks, sights, peers, stop: self.stop, anchorer };
         let task = tokio::spawn(async move {
             let result = actor.run().await;
-            drop(follow);
+            for helper in [&mut follow, &mut actor.anchorer] {
+                helper.abort();
+                // Cancelled, or ended by itself before.
+                let _ = helper.await;
+            }
             result
         });
         Ok((AbortOnDropHandle::new(task), requests))

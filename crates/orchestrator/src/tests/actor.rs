@@ -67,7 +67,13 @@ impl Bench {
         self.task.abort();
         let _ = self.task.await;
         drop(self.requests);
-        assert_eq!(Arc::strong_count(&self.ledger), 1, "somebody still holds the store");
+        // A write that was under way ends on a thread of its own, as the kernel would end it.
+        let released = async {
+            while Arc::strong_count(&self.ledger) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, released).await.expect("somebody still holds the store");
     }
 
     fn events(&self) -> Vec<Event> {
@@ -377,6 +383,29 @@ async fn killed_at_any_moment_and_started_again_the_run_continues_for_everybody_
     assert!(lives >= 4, "{lives}");
     let rounds = bench.events().iter().filter(|e| matches!(e, Event::Round { .. })).count();
     assert_eq!(rounds, 2, "nothing was done twice");
+}
+
+/// Deadlines are not for peers that could not be heard.
+#[tokio::test]
+async fn a_restart_after_longer_than_any_deadline_takes_nobodys_work_away() {
+    let mut config = config(1, 1);
+    config.epoch.sample_timeout_ms = 1_500;
+    let chain = Script::new();
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::open(folder.path(), &config, chain.clone());
+    let mut peer = miner(1, &config);
+    peer.join(&bench).await;
+    let ordered = |s: &starling_protocol::state::State| s.training().steps.is_some();
+    timeout(PATIENCE, peer.work_until(&bench, &chain, ordered)).await.unwrap();
+    bench.kill().await;
+    // The time that the orchestrator is away.
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    let bench = Bench::open(folder.path(), &config, chain.clone());
+    // A peer that comes makes the rules be asked.
+    assert_eq!(miner(2, &config).join(&bench).await, Response::Accepted);
+    let stepped = |s: &starling_protocol::state::State| s.training().round == Some(1);
+    timeout(PATIENCE, peer.work_until(&bench, &chain, stepped)).await.unwrap();
+    assert_eq!((bench.count("gone"), bench.count("rerouted")), (0, 0));
 }
 
 #[tokio::test]

@@ -174,6 +174,17 @@ impl Sim {
         self.join(account).unwrap();
     }
 
+    /// A peer that is there but was taken for gone joins again.
+    fn comes_back(&mut self, account: &Account) -> bool {
+        let miner = self.state.members().get(account).map(|m| m.live);
+        let live = miner.or_else(|| self.state.auditors().get(account).map(|a| a.live));
+        if live != Some(false) || *self.state.phase() == Phase::Finished {
+            return false;
+        }
+        self.now += 1;
+        self.join(account).unwrap()
+    }
+
     fn miner_acts(&mut self, account: &Account) -> bool {
         let Some(said) = peers::miner(&self.keys[account].0, &self.state) else { return false };
         let said = match self.tampering.get(account) {
@@ -240,7 +251,7 @@ impl Sim {
     }
 
     pub fn acts(&mut self, account: &Account) -> bool {
-        self.miner_acts(account) || self.anchors(account) || self.validator_acts(account)
+        self.comes_back(account) || self.miner_acts(account) || self.anchors(account) || self.validator_acts(account)
     }
 
     pub fn tick(&mut self) {
