@@ -1,7 +1,8 @@
 //! Which entry the rules demand next. Time and block height are arguments; nothing here waits.
 //!
-//! Every function named after an event computes that event's content from the state alone; `apply` calls the same functions to
-//! check an entry, so only *when* something happens is the orchestrator's to say, never *what*.
+//! Every function that computes an event's content does so from the state alone, and `apply` calls the same functions to check
+//! an entry; where the entry carries the time or block that allows it (an epoch's beginning, a reroute, the audit's opening, the
+//! merge's end), that is checked too. What is left to the orchestrator is *when*, within these bounds, and who fell silent.
 
 use std::collections::BTreeMap;
 
