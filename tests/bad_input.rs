@@ -133,3 +133,78 @@ fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
     assert_eq!(twice.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&twice.stderr).contains("already"));
 }
+
+/// A plan that only has to be valid.
+const PLAN: &str = r#"
+name = "test"
+netuid = NETUID
+seed = 1
+[model]
+vocab = 256
+d_model = 16
+heads = 2
+kv_heads = 1
+d_ff = 16
+stages = [1, 1]
+[training]
+sequence_length = 8
+sequences_per_sample = 1
+samples_per_round = 2
+rounds_per_epoch = 1
+epochs = 1
+[training.optimiser]
+learning_rate = 0.001
+[epoch]
+min_miners_per_stage = 1
+max_miners_per_stage = 1
+sample_timeout_ms = 1000
+liveness_timeout_ms = 1000
+anchor_blocks = 4
+merge_timeout_ms = 1000
+[audit]
+beacon_delay_blocks = 1
+samples_per_miner = 1
+steps_per_miner = 1
+window_blocks = 4
+"#;
+
+#[test]
+fn an_unregistered_hotkey_and_another_leader_are_refused_with_the_remedy() {
+    let (chain, dir) = (chain(), tempfile::tempdir().unwrap());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let wallets = path("wallets");
+    let with = |arguments: &[&str]| -> Vec<String> {
+        let common = ["--endpoint", &chain.1, "--wallet-path", &wallets];
+        arguments.iter().chain(&common).map(|a| (*a).to_owned()).collect()
+    };
+    let run = |arguments: &[&str]| starling(&with(arguments).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(run(&["wallet", "new", "--coldkey-uri", "//Alice"]).status.success());
+    assert!(run(&["wallet", "new", "--wallet", "stranger"]).status.success());
+    let created = run(&["subnet", "create", "--json"]);
+    let netuid = serde_json::from_slice::<serde_json::Value>(&created.stdout).unwrap()["netuid"].to_string();
+    std::fs::write(dir.path().join("plan.toml"), PLAN.replace("NETUID", &netuid)).unwrap();
+    std::fs::write(dir.path().join("text.txt"), "a text of more than one window ".repeat(20)).unwrap();
+    let (plan, text, out) = (path("plan.toml"), path("text.txt"), path("run"));
+    let made = run(&["run", "init", "--plan", &plan, "--data", &text, "--out", &out]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+
+    let (file, state) = (path("run/run.toml"), path("state"));
+    let says = |arguments: &[&str], words: &[&str]| {
+        let all = with(arguments);
+        let output = starling(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && words.iter().all(|w| said.contains(w)) && !said.contains("panicked"),
+            "{said}"
+        );
+    };
+    says(&["orchestrator", "--run", &file, "--state", &state, "--wallet", "stranger"], &["is led by hotkey"]);
+    let nobody = format!("{}@127.0.0.1:9", "7e57".repeat(16));
+    for token in [nobody.as_str(), "nonsense"] {
+        let output =
+            run(&["miner", "--run", &file, "--state", &state, "--orchestrator", token, "--wallet", "stranger"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && !said.contains("panicked"), "{said}");
+        assert!(said.contains("register") || said.contains("is not a peer's address"), "{said}");
+    }
+}
