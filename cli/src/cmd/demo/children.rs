@@ -18,6 +18,8 @@ use tokio::{
 
 use super::stage::{Cast, Key};
 
+/// This very binary, even if a newer build has taken its place on disk meanwhile.
+const OURSELVES: &str = "/proc/self/exe";
 /// Patience for a process to say its first word.
 const FIRST_WORD: Duration = Duration::from_secs(60);
 
@@ -49,7 +51,7 @@ impl Children {
 
     fn spawn(&mut self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.out.join("logs").join(format!("{name}.log")))?;
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(OURSELVES)
             .args(arguments)
             .arg("--json")
             .stdin(Stdio::null())

@@ -1,0 +1,16 @@
+//! The rules of the pallets, each exercised through its call in a real FRAME runtime (`support`). A test's name is its promise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod admin;
+mod commit_reveal;
+mod commitments;
+mod emission;
+mod epoch;
+mod info;
+mod registration;
+mod serving;
+mod staking;
+mod subnets;
+mod support;
+mod transactions;
+mod weights;
