@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, mpsc::UnboundedSender};
 use crate::{
     LocalnetError,
     execute::{self, Builder, Changes, Nodes, State, Touched, Tried},
-    pool::{PATIENCE, Pool, Refused, Status, invalid, signer},
+    pool::{PATIENCE, Pool, Refused, Status, Waiting, invalid, signer},
     store::{Held, Store, Stored},
 };
 
@@ -34,6 +34,14 @@ struct Inner {
     /// Block that last inserted a node, for those that were inserted more than once.
     born: BTreeMap<Vec<u8>, u32>,
     store: Option<Store>,
+}
+
+/// A block that was built, and what became of the transactions that waited.
+struct Built {
+    block: Stored,
+    changes: Changes,
+    included: Vec<Waiting>,
+    refused: Vec<Waiting>,
 }
 
 /// A new block, for subscribers.
@@ -153,44 +161,49 @@ impl Chain {
 
     /// The nonce for an account's next transaction, those that wait counted in.
     pub fn next_nonce(&self, account: &AccountId) -> Result<u32, String> {
-        let state = self.state(None)?;
+        // State and pool of one moment: a transaction is in one of them, never in both or in neither.
+        let (root, taken) = {
+            let inner = self.lock();
+            let root = inner.blocks.last().map_or_else(H256::zero, |b| b.header.state_root);
+            (root, inner.pool.nonces(account))
+        };
+        let state = execute::state(&self.nodes, root);
         let answer = execute::call(&state, "AccountNonceApi_account_nonce", &account.encode())?;
-        let nonce = u32::decode(&mut &answer[..]).map_err(|e| e.to_string())?;
-        Ok(self.lock().pool.next_nonce(account, nonce))
+        let mut nonce = u32::decode(&mut &answer[..]).map_err(|e| e.to_string())?;
+        while taken.contains(&nonce) {
+            nonce = nonce.saturating_add(1);
+        }
+        Ok(nonce)
     }
 
-    /// Make the next block of what waits.
+    /// Make the next block of what waits. What waits stays visible in the pool until the block is there, so that nobody is given
+    /// a nonce twice in between.
     pub fn produce(&self) -> Result<(), LocalnetError> {
-        let (parent, _) = self.best();
+        let (parent, waiting) = {
+            let inner = self.lock();
+            let parent = inner.blocks.last().map_or_else(empty_header, |b| b.header.clone());
+            (parent, inner.pool.waiting.clone())
+        };
         let state = execute::state(&self.nodes, parent.state_root);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-        let mut waiting = std::mem::take(&mut self.lock().pool.waiting);
-        let built = self.build(&state, &parent, now, &mut waiting);
-        let (block, changes, included) = match built {
-            Ok(built) => built,
-            Err(reason) => {
-                // Nothing of it happened: the transactions wait on.
-                self.give_back(waiting);
-                return Err(LocalnetError::Authoring(reason));
-            }
-        };
+        let built = self.build(&state, &parent, now, waiting).map_err(LocalnetError::Authoring)?;
+        let Built { block, changes, included, refused } = built;
         let hash = block.header.hash();
         {
             let mut inner = self.lock();
             let forgotten = inner.forget(block.header.number);
-            if let Some(store) = &inner.store
-                && let Err(error) = store.append(&block, &changes, &forgotten)
-            {
-                drop(inner);
-                self.give_back(waiting);
-                return Err(error);
+            if let Some(store) = &inner.store {
+                store.append(&block, &changes, &forgotten)?;
             }
             for key in &forgotten {
                 self.nodes.remove(key);
             }
             inner.add(&self.nodes, block.clone(), &changes);
+            inner.pool.remove(included.iter().chain(&refused).map(|tx| tx.hash));
         }
-        self.give_back(waiting);
+        for tx in refused {
+            tx.tell(&Status::Invalid);
+        }
         for tx in included {
             tx.tell(&Status::InBlock(hash));
             tx.tell(&Status::Finalized(hash));
@@ -199,21 +212,7 @@ impl Chain {
         Ok(())
     }
 
-    fn give_back(&self, mut waiting: Vec<crate::pool::Waiting>) {
-        let mut inner = self.lock();
-        let newer = std::mem::take(&mut inner.pool.waiting);
-        waiting.extend(newer);
-        inner.pool.waiting = waiting;
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn build(
-        &self,
-        state: &State,
-        parent: &Header,
-        now: u64,
-        waiting: &mut Vec<crate::pool::Waiting>,
-    ) -> Result<(Stored, Changes, Vec<crate::pool::Waiting>), String> {
+    fn build(&self, state: &State, parent: &Header, now: u64, mut waiting: Vec<Waiting>) -> Result<Built, String> {
         // Milliseconds may not have passed since the last block on demand.
         let mut at = now;
         let last = self.timestamp(state);
@@ -221,33 +220,28 @@ impl Chain {
             at = last.saturating_add(1);
         }
         let mut builder = Builder::new(state, parent, at)?;
-        let mut included = Vec::new();
+        let (mut included, mut refused) = (Vec::new(), Vec::new());
         loop {
             let before = included.len();
             let mut left = Vec::new();
-            for tx in waiting.drain(..) {
+            for tx in waiting {
                 match builder.push(tx.bytes.clone()) {
                     Tried::Included => included.push(tx),
                     Tried::Later if parent.number.saturating_sub(tx.since) < PATIENCE => left.push(tx),
-                    Tried::Later => tx.tell(&Status::Invalid),
+                    Tried::Later => refused.push(tx),
                     Tried::Refused(reason) => {
                         tracing::debug!(%reason, hash = ?tx.hash, "a transaction is dropped");
-                        tx.tell(&Status::Invalid);
+                        refused.push(tx);
                     }
                 }
             }
-            *waiting = left;
+            waiting = left;
             if included.len() == before || waiting.is_empty() {
                 break;
             }
         }
-        match builder.finish() {
-            Ok((header, extrinsics, changes)) => Ok((Stored { header, extrinsics }, changes, included)),
-            Err(reason) => {
-                waiting.splice(0..0, included);
-                Err(reason)
-            }
-        }
+        let (header, extrinsics, changes) = builder.finish()?;
+        Ok(Built { block: Stored { header, extrinsics }, changes, included, refused })
     }
 
     fn timestamp(&self, state: &State) -> u64 {

@@ -30,6 +30,7 @@ pub enum Status {
     Invalid,
 }
 
+#[derive(Clone)]
 pub struct Waiting {
     pub bytes: Vec<u8>,
     pub hash: H256,
@@ -127,13 +128,14 @@ impl Pool {
         Ok(hash)
     }
 
-    /// The nonce after all of an account's transactions that wait in unbroken order from `nonce` on.
-    pub fn next_nonce(&self, account: &AccountId, mut nonce: u32) -> u32 {
-        let taken: BTreeSet<u32> =
-            self.waiting.iter().filter_map(|w| w.key.as_ref()).filter(|(a, _)| a == account).map(|(_, n)| *n).collect();
-        while taken.contains(&nonce) {
-            nonce = nonce.saturating_add(1);
-        }
-        nonce
+    /// Nonces of an account's transactions that wait.
+    pub fn nonces(&self, account: &AccountId) -> BTreeSet<u32> {
+        self.waiting.iter().filter_map(|w| w.key.as_ref()).filter(|(a, _)| a == account).map(|(_, n)| *n).collect()
+    }
+
+    /// Forget transactions by hash.
+    pub fn remove(&mut self, hashes: impl Iterator<Item = H256>) {
+        let gone: BTreeSet<H256> = hashes.collect();
+        self.waiting.retain(|w| !gone.contains(&w.hash));
     }
 }
