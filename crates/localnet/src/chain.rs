@@ -98,6 +98,11 @@ impl Chain {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Let go of the folder, whoever still holds this chain: connections end later than the node.
+    pub fn close(&self) {
+        self.lock().store = None;
+    }
+
     pub fn subscribe(&self) -> broadcast::Receiver<Made> {
         self.made.subscribe()
     }

@@ -181,6 +181,7 @@ impl Localnet {
         let _ = self.server.stop();
         let _ = self.author.await;
         self.server.stopped().await;
+        self.chain.close();
     }
 }
 
