@@ -49,6 +49,9 @@ impl Localnet {
             output::line(&format!("listening on {}, a block every {} ms", node.url(), self.block_time));
         }
         node.stopped().await;
-        Ok(())
+        match node.failure() {
+            Some(failure) => Err(anyhow::anyhow!("the chain stopped: {failure}")),
+            None => Ok(()),
+        }
     }
 }

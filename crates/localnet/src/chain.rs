@@ -1,4 +1,6 @@
 //! The chain: blocks, states, the pool, and the making of the next block. Every block is final at once.
+//!
+//! Invariant: blocks are made one after the other, each committed to the store (if there is one) before anybody hears of it.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -17,90 +19,109 @@ use tokio::sync::{broadcast, mpsc::UnboundedSender};
 use crate::{
     LocalnetError,
     execute::{self, Builder, Changes, Nodes, State, Touched, Tried},
-    pool::{PATIENCE, Pool, Refused, Status, Waiting, invalid, signer},
-    store::{Held, Store, Stored},
+    pool::{PATIENCE, Pool, Refused, Status, Waiting, invalid, signer, unreadable},
+    store::{Forgotten, Held, Keys, Store, Stored},
 };
 
-/// States of this many blocks can be asked for; older ones are forgotten, as on public full nodes.
-pub const STATES: u32 = 1024;
-
+#[derive(Default)]
 struct Inner {
     blocks: Vec<Stored>,
     hashes: Vec<H256>,
     numbers: HashMap<H256, u32>,
     pool: Pool,
     /// Nodes that a block replaced, oldest block first.
-    replaced: VecDeque<(u32, Vec<Vec<u8>>)>,
-    /// Block that last inserted a node, for those that were inserted more than once.
+    replaced: VecDeque<(u32, Keys)>,
+    /// Block that last inserted a node.
     born: BTreeMap<Vec<u8>, u32>,
-    store: Option<Store>,
+}
+
+/// Where blocks are kept.
+enum Keeper {
+    Memory,
+    Disk(Store),
+    /// No more blocks are made.
+    Closed,
 }
 
 /// A block that was built, and what became of the transactions that waited.
 struct Built {
     block: Stored,
     changes: Changes,
-    included: Vec<Waiting>,
-    refused: Vec<Waiting>,
+    /// With their positions in the block.
+    included: Vec<(Waiting, u32)>,
+    /// With what their watchers hear.
+    refused: Vec<(Waiting, Status)>,
 }
 
 /// A new block, for subscribers.
 #[derive(Clone, Debug)]
 pub struct Made {
-    pub header: Header,
     pub hash: H256,
     pub touched: Arc<Vec<Touched>>,
 }
 
 pub struct Chain {
+    /// States of this many blocks can be asked for; older ones are forgotten, as on public full nodes.
+    states: u32,
     nodes: Nodes,
     inner: Mutex<Inner>,
+    /// Held while a block is made and while the chain is closed; never taken with `inner` held.
+    keeper: Mutex<Keeper>,
     made: broadcast::Sender<Made>,
 }
 
 impl Chain {
     /// Continue what the store holds, or begin with a genesis.
-    pub fn open(store: Option<(Store, Held)>, genesis: Vec<u8>) -> Result<Self, LocalnetError> {
+    pub fn open(store: Option<(Store, Held)>, genesis: Vec<u8>, states: u32) -> Result<Self, LocalnetError> {
         let nodes = Nodes::default();
-        let mut inner = Inner {
-            blocks: Vec::new(),
-            hashes: Vec::new(),
-            numbers: HashMap::new(),
-            pool: Pool::default(),
-            replaced: VecDeque::new(),
-            born: BTreeMap::new(),
-            store: None,
+        let (header, changes) = execute::genesis(&nodes, genesis).map_err(LocalnetError::Genesis)?;
+        let (keeper, held) = match store {
+            Some((store, held)) => (Keeper::Disk(store), held),
+            None => (Keeper::Memory, Held::default()),
         };
-        let (store, held) = match store {
-            Some((store, held)) => (Some(store), held),
-            None => (None, Held { blocks: Vec::new(), nodes: Vec::new() }),
-        };
-        inner.store = store;
+        let mut inner = Inner::default();
         if held.blocks.is_empty() {
-            let (header, changes) = execute::genesis(&nodes, genesis).map_err(LocalnetError::Genesis)?;
             let block = Stored { header, extrinsics: Vec::new() };
-            if let Some(store) = &inner.store {
-                store.append(&block, &changes, &[])?;
+            if let Keeper::Disk(store) = &keeper {
+                store.append(&block, &changes, &Forgotten::default())?;
             }
             inner.add(&nodes, block, &changes);
         } else {
+            if let Keeper::Disk(store) = &keeper {
+                store.check(&held, &header)?;
+            }
             for (key, value) in held.nodes {
                 nodes.insert(key, value);
+            }
+            for (number, inserted, removed) in held.journal {
+                inner.born.extend(inserted.into_iter().map(|key| (key, number)));
+                inner.replaced.push_back((number, removed));
             }
             for block in held.blocks {
                 inner.index(block);
             }
         }
-        Ok(Self { nodes, inner: Mutex::new(inner), made: broadcast::Sender::new(256) })
+        Ok(Self {
+            states,
+            nodes,
+            inner: Mutex::new(inner),
+            keeper: Mutex::new(keeper),
+            made: broadcast::Sender::new(256),
+        })
+    }
+
+    /// No more blocks; let go of the folder, whoever still holds this chain: connections end later than the node.
+    pub fn close(&self) {
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Keeper::Closed;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Let go of the folder, whoever still holds this chain: connections end later than the node.
-    pub fn close(&self) {
-        self.lock().store = None;
+    /// How many blocks behind the newest a state can be asked for.
+    pub fn states(&self) -> u32 {
+        self.states
     }
 
     pub fn subscribe(&self) -> broadcast::Receiver<Made> {
@@ -132,10 +153,11 @@ impl Chain {
         let block = self
             .block(hash)
             .ok_or_else(|| format!("UnknownBlock: there is no block {:?}", hash.unwrap_or_default()))?;
-        if block.header.number.saturating_add(STATES) < best.number {
+        if block.header.number.saturating_add(self.states) < best.number {
             return Err(format!(
-                "UnknownBlock: State already discarded for {:?}; states of the last {STATES} blocks are kept",
-                block.header.hash()
+                "UnknownBlock: State already discarded for {:?}; states of the last {} blocks are kept",
+                block.header.hash(),
+                self.states
             ));
         }
         Ok(execute::state(&self.nodes, block.header.state_root))
@@ -149,19 +171,26 @@ impl Chain {
         let mut data = TransactionSource::External.encode();
         data.extend_from_slice(&bytes);
         hash.encode_to(&mut data);
-        let failed =
-            |e: String| Refused { code: 1002, message: "Verification Error: Execution: Runtime error", data: Some(e) };
-        let answer = execute::call(&state, "TaggedTransactionQueue_validate_transaction", &data).map_err(failed)?;
-        match TransactionValidity::decode(&mut &answer[..]).map_err(|e| failed(e.to_string()))? {
+        let answer = execute::call(&state, "TaggedTransactionQueue_validate_transaction", &data).map_err(unreadable)?;
+        let first = match TransactionValidity::decode(&mut &answer[..]).map_err(|e| unreadable(e.to_string()))? {
+            Ok(valid) => valid.requires.is_empty(),
             // Ahead of its account's nonce: it may follow others that wait.
-            Ok(_) | Err(TransactionValidityError::Invalid(InvalidTransaction::Future)) => {}
+            Err(TransactionValidityError::Invalid(InvalidTransaction::Future)) => false,
             Err(error) => return Err(invalid(error)),
-        }
-        self.lock().pool.add(bytes, key, best.number, watcher)
+        };
+        self.lock().pool.add(bytes, key, first, best.number, watcher)
     }
 
-    pub fn waiting(&self) -> Vec<Vec<u8>> {
-        self.lock().pool.waiting.iter().map(|w| w.bytes.clone()).collect()
+    pub fn waiting(&self) -> Vec<Arc<Vec<u8>>> {
+        self.lock().pool.in_order().into_iter().map(|w| w.bytes).collect()
+    }
+
+    /// What the runtime would answer to an extrinsic in the block after `at` (an `ApplyExtrinsicResult`); nothing is kept of it.
+    pub fn dry_run(&self, extrinsic: &[u8], at: Option<H256>) -> Result<Vec<u8>, String> {
+        execute::read(extrinsic)?;
+        let state = self.state(at)?;
+        let parent = self.block(at).ok_or("UnknownBlock")?.header;
+        Builder::new(&state, &parent, next_timestamp(&state))?.apply(extrinsic)
     }
 
     /// The nonce for an account's next transaction, those that wait counted in.
@@ -184,76 +213,98 @@ impl Chain {
     /// Make the next block of what waits. What waits stays visible in the pool until the block is there, so that nobody is given
     /// a nonce twice in between.
     pub fn produce(&self) -> Result<(), LocalnetError> {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*keeper, Keeper::Closed) {
+            return Err(LocalnetError::Authoring("the chain was stopped".into()));
+        }
         let (parent, waiting) = {
             let inner = self.lock();
             let parent = inner.blocks.last().map_or_else(empty_header, |b| b.header.clone());
-            (parent, inner.pool.waiting.clone())
+            (parent, inner.pool.in_order())
         };
         let state = execute::state(&self.nodes, parent.state_root);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-        let built = self.build(&state, &parent, now, waiting).map_err(LocalnetError::Authoring)?;
-        let Built { block, changes, included, refused } = built;
+        let at = next_timestamp(&state);
+        let (built, culprit) = narrow(waiting, |waiting| build(&state, &parent, at, waiting));
+        let Built { block, changes, included, mut refused } = built.map_err(LocalnetError::Authoring)?;
+        if let Some((tx, reason)) = culprit {
+            refused.push((tx, Status::Invalid(format!("no block can be made with it: {reason}"))));
+        }
         let hash = block.header.hash();
+        let forgotten = self.lock().forget(block.header.number, self.states);
+        if let Keeper::Disk(store) = &*keeper {
+            store.append(&block, &changes, &forgotten)?;
+        }
         {
             let mut inner = self.lock();
-            let forgotten = inner.forget(block.header.number);
-            if let Some(store) = &inner.store {
-                store.append(&block, &changes, &forgotten)?;
-            }
-            for key in &forgotten {
+            for key in &forgotten.nodes {
                 self.nodes.remove(key);
             }
             inner.add(&self.nodes, block.clone(), &changes);
-            inner.pool.remove(included.iter().chain(&refused).map(|tx| tx.hash));
+            let done = included.iter().map(|(tx, _)| tx.hash).chain(refused.iter().map(|(tx, _)| tx.hash));
+            inner.pool.remove(done);
         }
-        for tx in refused {
-            tx.tell(&Status::Invalid);
+        for (tx, status) in refused {
+            tx.tell(&status);
         }
-        for tx in included {
-            tx.tell(&Status::InBlock(hash));
-            tx.tell(&Status::Finalized(hash));
+        for (tx, index) in included {
+            tx.tell(&Status::Included(hash, index));
+            tx.tell(&Status::Finalized(hash, index));
         }
-        let _ = self.made.send(Made { header: block.header, hash, touched: Arc::new(changes.touched) });
+        let _ = self.made.send(Made { hash, touched: Arc::new(changes.touched) });
         Ok(())
     }
+}
 
-    fn build(&self, state: &State, parent: &Header, now: u64, mut waiting: Vec<Waiting>) -> Result<Built, String> {
-        // Milliseconds may not have passed since the last block on demand.
-        let mut at = now;
-        let last = self.timestamp(state);
-        if at <= last {
-            at = last.saturating_add(1);
-        }
-        let mut builder = Builder::new(state, parent, at)?;
-        let (mut included, mut refused) = (Vec::new(), Vec::new());
-        loop {
-            let before = included.len();
-            let mut left = Vec::new();
-            for tx in waiting {
-                match builder.push(tx.bytes.clone()) {
-                    Tried::Included => included.push(tx),
-                    Tried::Later if parent.number.saturating_sub(tx.since) < PATIENCE => left.push(tx),
-                    Tried::Later => refused.push(tx),
-                    Tried::Refused(reason) => {
-                        tracing::debug!(%reason, hash = ?tx.hash, "a transaction is dropped");
-                        refused.push(tx);
-                    }
+/// Builds with all that waits; where that fails (the runtime can panic at a block's end, too), with its first half, and so on down to
+/// one transaction, which is then the culprit and stays out. So every block takes what comes before a culprit, or takes it away.
+fn narrow<T, W: Clone>(
+    mut waiting: Vec<W>,
+    build: impl Fn(Vec<W>) -> Result<T, String>,
+) -> (Result<T, String>, Option<(W, String)>) {
+    let mut culprit = None;
+    loop {
+        match build(waiting.clone()) {
+            Err(reason) if !waiting.is_empty() => {
+                tracing::warn!(%reason, transactions = waiting.len(), "no block with these: trying with fewer");
+                if waiting.len() == 1 {
+                    culprit = waiting.pop().map(|tx| (tx, reason));
+                } else {
+                    waiting.truncate(waiting.len() / 2);
                 }
             }
-            waiting = left;
-            if included.len() == before || waiting.is_empty() {
-                break;
+            result => return (result, culprit),
+        }
+    }
+}
+
+fn build(state: &State, parent: &Header, at: u64, waiting: Vec<Waiting>) -> Result<Built, String> {
+    let mut builder = Builder::new(state, parent, at)?;
+    let (mut included, mut refused) = (Vec::new(), Vec::new());
+    for tx in waiting {
+        match builder.push(tx.bytes.to_vec()) {
+            Tried::Included(index) => included.push((tx, index)),
+            Tried::Later if parent.number.saturating_sub(tx.since) < PATIENCE => {}
+            Tried::Later => {
+                let reason = format!("it could not be executed within {PATIENCE} blocks; is an earlier nonce missing?");
+                refused.push((tx, Status::Dropped(reason)));
+            }
+            Tried::Refused(reason) => {
+                tracing::debug!(%reason, hash = ?tx.hash, "a transaction is dropped");
+                refused.push((tx, Status::Invalid(reason)));
             }
         }
-        let (header, extrinsics, changes) = builder.finish()?;
-        Ok(Built { block: Stored { header, extrinsics }, changes, included, refused })
     }
+    let (header, extrinsics, changes) = builder.finish()?;
+    Ok(Built { block: Stored { header, extrinsics }, changes, included, refused })
+}
 
-    fn timestamp(&self, state: &State) -> u64 {
-        use sp_state_machine::Backend;
-        let key = [sp_crypto_hashing::twox_128(b"Timestamp"), sp_crypto_hashing::twox_128(b"Now")].concat();
-        state.storage(&key).ok().flatten().and_then(|v| u64::decode(&mut &v[..]).ok()).unwrap_or(0)
-    }
+/// Now, or a millisecond after the last block: on demand, blocks can come quicker than milliseconds.
+fn next_timestamp(state: &State) -> u64 {
+    use sp_state_machine::Backend;
+    let key = [sp_crypto_hashing::twox_128(b"Timestamp"), sp_crypto_hashing::twox_128(b"Now")].concat();
+    let last = state.storage(&key).ok().flatten().and_then(|v| u64::decode(&mut &v[..]).ok()).unwrap_or(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    now.max(last.saturating_add(1))
 }
 
 impl Inner {
@@ -274,16 +325,17 @@ impl Inner {
         self.index(block);
     }
 
-    /// Nodes that only states older than [`STATES`] blocks need.
-    fn forget(&mut self, next: u32) -> Vec<Vec<u8>> {
-        let mut forgotten = Vec::new();
-        while self.replaced.front().is_some_and(|(n, _)| n.saturating_add(STATES) < next) {
+    /// Nodes that only states more than `states` blocks behind the next need. What block `n` replaced, the state of `n - 1` needs last.
+    fn forget(&mut self, next: u32, states: u32) -> Forgotten {
+        let mut forgotten = Forgotten::default();
+        while self.replaced.front().is_some_and(|(n, _)| n.saturating_add(states) <= next) {
             let Some((number, keys)) = self.replaced.pop_front() else { break };
+            forgotten.blocks.push(number);
             for key in keys {
                 // Inserted again since it was replaced: still needed.
                 if self.born.get(&key).is_none_or(|b| *b < number) {
                     self.born.remove(&key);
-                    forgotten.push(key);
+                    forgotten.nodes.push(key);
                 }
             }
         }
@@ -298,5 +350,60 @@ fn empty_header() -> Header {
         state_root: H256::zero(),
         extrinsics_root: H256::zero(),
         digest: sp_runtime::generic::Digest::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use starling_runtime::{RuntimeCall, UncheckedExtrinsic, timestamp_set};
+
+    fn chain() -> Chain {
+        Chain::open(None, serde_json::to_vec(&starling_runtime::dev_genesis(true)).unwrap(), 16).unwrap()
+    }
+
+    #[test]
+    fn an_extrinsic_that_panics_is_dropped_and_blocks_go_on() {
+        let chain = chain();
+        // A second timestamp panics within FRAME, two storage layers deep.
+        let bare = UncheckedExtrinsic::new_bare(RuntimeCall::Timestamp(timestamp_set(u64::MAX))).encode();
+        assert!(chain.submit(bare.clone(), None).is_err(), "the pool lets none in");
+        let (tell, mut hear) = tokio::sync::mpsc::unbounded_channel();
+        chain.lock().pool.add(bare, None, true, 0, Some(tell)).unwrap();
+        chain.produce().unwrap();
+        assert_eq!(hear.try_recv(), Ok(Status::Ready));
+        let Ok(Status::Invalid(reason)) = hear.try_recv() else { panic!("its watcher hears of it") };
+        assert!(reason.contains("panicked") && reason.contains("Timestamp"), "{reason}");
+        chain.produce().unwrap();
+        let (best, _) = chain.best();
+        assert_eq!(best.number, 2);
+        assert_eq!(chain.block(None).unwrap().extrinsics.len(), 1);
+        assert!(chain.waiting().is_empty());
+    }
+
+    #[test]
+    fn what_spoils_a_block_at_its_end_is_found_and_the_others_get_in() {
+        let build = |waiting: Vec<u32>| if waiting.contains(&7) { Err("7".to_owned()) } else { Ok(waiting) };
+        let mut waiting: Vec<u32> = (0..20).collect();
+        let mut blocks = 0;
+        while !waiting.is_empty() {
+            let (built, culprit) = narrow(waiting.clone(), build);
+            let built = built.unwrap();
+            assert!(!built.is_empty() || culprit.is_some(), "a block is never in vain");
+            waiting.retain(|tx| !built.contains(tx) && culprit.as_ref().is_none_or(|(bad, _)| bad != tx));
+            assert!(culprit.is_none_or(|(bad, _)| bad == 7));
+            blocks += 1;
+        }
+        assert!(blocks < 10, "{blocks}");
+        assert_eq!(narrow(vec![7], |_: Vec<u32>| Err::<(), _>("always".into())).0, Err("always".to_owned()));
+    }
+
+    #[test]
+    fn a_closed_chain_makes_no_block() {
+        let chain = chain();
+        chain.close();
+        assert!(chain.produce().is_err());
+        assert_eq!(chain.best().0.number, 0);
     }
 }

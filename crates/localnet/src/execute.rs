@@ -9,14 +9,20 @@ use std::{
 };
 
 use hash_db::Prefix;
-use parity_scale_codec::{Decode, Encode};
+use parity_scale_codec::{Decode, DecodeLimit, Encode};
 use sp_core::H256;
 use sp_runtime::{
-    ApplyExtrinsicResult, StateVersion, generic::Digest, traits::BlakeTwo256,
-    transaction_validity::TransactionValidityError,
+    ApplyExtrinsicResult, StateVersion,
+    generic::Digest,
+    traits::{BlakeTwo256, Block as BlockT},
+    transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityError},
 };
 use sp_state_machine::{DBValue, Ext, OverlayedChanges, TrieBackend, TrieBackendBuilder, TrieBackendStorage};
-use starling_runtime::{Header, RuntimeCall, UncheckedExtrinsic};
+use starling_runtime::{Block, Header, RuntimeCall, UncheckedExtrinsic};
+
+/// Calls within calls, at most. FRAME decodes and dispatches them by recursion; natively a stack that overflows ends the process,
+/// where a node's wasm would only trap. FRAME's own limit (256) is applied after a first decoding without one.
+pub const MAX_DEPTH: u32 = 32;
 
 /// Trie nodes of all states that are kept.
 #[derive(Clone, Default)]
@@ -46,16 +52,47 @@ pub fn state(nodes: &Nodes, root: H256) -> State {
     TrieBackendBuilder::new(nodes.clone(), root).build()
 }
 
+/// An extrinsic, if it is one and not nested too deeply.
+pub fn read(extrinsic: &[u8]) -> Result<UncheckedExtrinsic, String> {
+    UncheckedExtrinsic::decode_all_with_depth_limit(MAX_DEPTH, &mut &extrinsic[..])
+        .map_err(|e| format!("the extrinsic does not decode (calls may be nested {MAX_DEPTH} deep): {e}"))
+}
+
+/// Refuses what a caller from outside must not make the runtime decode.
+fn guard(method: &str, data: &[u8]) -> Result<(), String> {
+    let limited = |data: &[u8]| {
+        UncheckedExtrinsic::decode_with_depth_limit(MAX_DEPTH, &mut &data[..]).map(drop).map_err(|e| e.to_string())
+    };
+    match method {
+        "BlockBuilder_apply_extrinsic"
+        | "TransactionPaymentApi_query_info"
+        | "TransactionPaymentApi_query_fee_details" => limited(data),
+        "TaggedTransactionQueue_validate_transaction" => {
+            let mut rest = data;
+            TransactionSource::decode(&mut rest).map_err(|e| e.to_string())?;
+            limited(rest)
+        }
+        "Core_execute_block" | "BlockBuilder_check_inherents" => {
+            let block = <Block as BlockT>::LazyBlock::decode(&mut &data[..]).map_err(|e| e.to_string())?;
+            block.extrinsics.iter().try_for_each(|extrinsic| limited(&extrinsic.encode()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn within<R>(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State, run: impl FnOnce() -> R) -> Result<R, String> {
-    let mut ext = Ext::new(overlay, state, None);
-    std::panic::catch_unwind(AssertUnwindSafe(|| sp_externalities::set_and_run_with_externalities(&mut ext, run)))
-        .map_err(|panic| {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            format!("the runtime panicked: {}", text.unwrap_or_default())
-        })
+    // Between these two marks belongs what the runtime opens: transactions that a panic leaves open are rolled back at the second.
+    overlay.enter_runtime().map_err(|_| "the runtime is already running".to_owned())?;
+    let result = {
+        let mut ext = Ext::new(overlay, state, None);
+        std::panic::catch_unwind(AssertUnwindSafe(|| sp_externalities::set_and_run_with_externalities(&mut ext, run)))
+    };
+    overlay.exit_runtime().map_err(|_| "the runtime was not running".to_owned())?;
+    result.map_err(|panic| {
+        let text =
+            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        format!("the runtime panicked: {}", text.unwrap_or_default())
+    })
 }
 
 fn dispatch(
@@ -70,6 +107,7 @@ fn dispatch(
 
 /// Call a runtime API function; what it changes is dropped.
 pub fn call(state: &State, method: &str, data: &[u8]) -> Result<Vec<u8>, String> {
+    guard(method, data)?;
     dispatch(&mut OverlayedChanges::default(), state, method, data)
 }
 
@@ -123,8 +161,8 @@ pub fn genesis(nodes: &Nodes, json: Vec<u8>) -> Result<(Header, Changes), String
 
 /// What became of an extrinsic that was tried.
 pub enum Tried {
-    /// It is in the block.
-    Included,
+    /// It is in the block, at this position.
+    Included(u32),
     /// Not yet: an earlier nonce is missing.
     Later,
     /// Never.
@@ -152,7 +190,7 @@ impl<'a> Builder<'a> {
         dispatch(&mut builder.overlay, state, "Core_initialize_block", &header.encode())?;
         let now = RuntimeCall::Timestamp(starling_runtime::timestamp_set(timestamp_ms));
         match builder.push(UncheckedExtrinsic::new_bare(now).encode()) {
-            Tried::Included => Ok(builder),
+            Tried::Included(_) => Ok(builder),
             Tried::Refused(why) => Err(why),
             Tried::Later => Err("the timestamp cannot wait".into()),
         }
@@ -160,25 +198,29 @@ impl<'a> Builder<'a> {
 
     /// Try an extrinsic.
     pub fn push(&mut self, extrinsic: Vec<u8>) -> Tried {
+        let position = u32::try_from(self.extrinsics.len()).unwrap_or(u32::MAX);
         self.overlay.start_transaction();
-        let result = dispatch(&mut self.overlay, self.state, "BlockBuilder_apply_extrinsic", &extrinsic);
+        let result = self.apply(&extrinsic);
         let tried = match result.map(|bytes| ApplyExtrinsicResult::decode(&mut &bytes[..])) {
-            Ok(Ok(Ok(_))) => Tried::Included,
+            Ok(Ok(Ok(_))) => Tried::Included(position),
             Ok(Ok(Err(TransactionValidityError::Invalid(e)))) if e.exhausted_resources() => Tried::Later,
-            Ok(Ok(Err(TransactionValidityError::Invalid(
-                sp_runtime::transaction_validity::InvalidTransaction::Future,
-            )))) => Tried::Later,
+            Ok(Ok(Err(TransactionValidityError::Invalid(InvalidTransaction::Future)))) => Tried::Later,
             Ok(Ok(Err(error))) => Tried::Refused(<&'static str>::from(error).to_owned()),
             Ok(Err(error)) => Tried::Refused(error.to_string()),
             Err(panic) => Tried::Refused(panic),
         };
-        if matches!(tried, Tried::Included) {
+        if matches!(tried, Tried::Included(_)) {
             let _ = self.overlay.commit_transaction();
             self.extrinsics.push(extrinsic);
         } else {
             let _ = self.overlay.rollback_transaction();
         }
         tried
+    }
+
+    /// The runtime's answer to an extrinsic (an `ApplyExtrinsicResult`).
+    pub fn apply(&mut self, extrinsic: &[u8]) -> Result<Vec<u8>, String> {
+        dispatch(&mut self.overlay, self.state, "BlockBuilder_apply_extrinsic", extrinsic)
     }
 
     /// End the block.

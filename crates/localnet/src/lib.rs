@@ -9,29 +9,38 @@ mod pool;
 mod rpc;
 mod store;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chain::Chain;
-use jsonrpsee::server::{Server, ServerConfig, ServerHandle};
+use jsonrpsee::server::{BatchRequestConfig, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle};
+use parity_scale_codec::Encode;
 use sp_core::crypto::Ss58Codec;
 use tokio::{sync::watch, task::JoinHandle};
-
-pub use chain::STATES;
 
 /// How a local chain is set up.
 #[derive(Clone, Debug)]
 pub struct LocalnetConfig {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Time between blocks; `None`: only on demand ([`Localnet::produce_block`]).
+    /// Time between blocks; `None` or zero: only on demand ([`Localnet::produce_block`]).
     pub block_time: Option<Duration>,
     /// Folder to keep the chain in; `None`: memory.
     pub state: Option<PathBuf>,
     /// Fast hyperparameters (tempo 10, no rate limits) instead of the public chain's.
     pub fast: bool,
+    /// States of this many blocks can be asked for; blocks themselves are kept for ever.
+    pub states: u32,
     /// Largest request, bytes.
     pub max_request: u32,
 }
+
+/// Most requests in one batch.
+const MAX_BATCH: u32 = 1024;
 
 impl Default for LocalnetConfig {
     fn default() -> Self {
@@ -40,6 +49,7 @@ impl Default for LocalnetConfig {
             block_time: Some(Duration::from_millis(250)),
             state: None,
             fast: true,
+            states: 1024,
             max_request: 10 << 20,
         }
     }
@@ -62,6 +72,14 @@ pub enum LocalnetError {
         /// Where.
         path: PathBuf,
         /// What the system says.
+        reason: String,
+    },
+    /// The folder holds a chain that this program cannot continue.
+    #[error("the chain in {path} cannot be continued: {reason}. Choose another --state folder, or delete this one")]
+    OtherChain {
+        /// Where.
+        path: PathBuf,
+        /// What differs.
         reason: String,
     },
     /// The genesis cannot be built.
@@ -95,6 +113,7 @@ pub struct Localnet {
     server: ServerHandle,
     author: JoinHandle<()>,
     stop: watch::Sender<bool>,
+    failure: Arc<OnceLock<LocalnetError>>,
     accounts: Vec<DevAccount>,
 }
 
@@ -115,6 +134,11 @@ impl Localnet {
             .max_request_body_size(config.max_request)
             .max_response_body_size(64 << 20)
             .max_connections(2048)
+            .set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
+            // Names of subscriptions are texts, as public nodes give them; chainHead_v1 knows no others.
+            .set_id_provider(RandomStringIdProvider::new(16))
+            // A client that went without a word is noticed, and what it had subscribed to ends.
+            .enable_ws_ping(PingConfig::new())
             .build();
         let listener = Server::builder()
             .set_config(limits)
@@ -123,18 +147,23 @@ impl Localnet {
             .map_err(|e| LocalnetError::Bind { address: config.listen, reason: e.to_string() })?;
         let address = listener.local_addr().map_err(|e| server(&e))?;
         let state = config.state.clone();
-        let fast = config.fast;
+        let (fast, states) = (config.fast, config.states.max(16));
         let opened = tokio::task::spawn_blocking(move || {
             let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast))
                 .map_err(|e| LocalnetError::Genesis(e.to_string()))?;
-            let store = state.map(|directory| store::Store::open(&directory)).transpose()?;
-            Chain::open(store, genesis)
+            let interface = starling_runtime::Runtime::metadata_at_version(15).map(|metadata| metadata.encode());
+            let interface = sp_crypto_hashing::blake2_256(&interface.unwrap_or_default());
+            let store = state.map(|directory| store::Store::open(&directory, &interface)).transpose()?;
+            Chain::open(store, genesis, states)
         });
         let chain = Arc::new(opened.await.map_err(|e| server(&e))??);
         let module = rpc::module(chain.clone()).map_err(|e| server(&e))?;
         let handle = listener.start(module);
         let (stop, stopped) = watch::channel(false);
-        let author = tokio::spawn(author(chain.clone(), config.block_time, stopped));
+        let failure = Arc::new(OnceLock::new());
+        let block_time = config.block_time.filter(|time| !time.is_zero());
+        let author = author(chain.clone(), block_time, stopped, handle.clone(), failure.clone());
+        let author = tokio::spawn(author);
         let accounts = starling_runtime::ENDOWED
             .iter()
             .map(|(key, uri, balance)| DevAccount {
@@ -144,7 +173,7 @@ impl Localnet {
                 balance: *balance,
             })
             .collect();
-        Ok(Self { chain, address, server: handle, author, stop, accounts })
+        Ok(Self { chain, address, server: handle, author, stop, failure, accounts })
     }
 
     /// Where it serves.
@@ -170,23 +199,44 @@ impl Localnet {
             .map_err(|e| LocalnetError::Authoring(e.to_string()))?
     }
 
-    /// Until the server stops.
+    /// Until the node stops: it was told to, or it can no longer keep its blocks ([`Self::failure`] says why).
     pub async fn stopped(&self) {
         self.server.clone().stopped().await;
     }
 
-    /// Stop authoring and serving.
-    pub async fn shutdown(self) {
+    /// Why the node stopped by itself, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&LocalnetError> {
+        self.failure.get()
+    }
+
+    /// Stop authoring and serving; the state folder is free afterwards.
+    pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         let _ = self.server.stop();
-        let _ = self.author.await;
-        self.server.stopped().await;
+        let _ = (&mut self.author).await;
+        self.server.clone().stopped().await;
         self.chain.close();
     }
 }
 
-/// A block at every tick. A block that cannot be made is tried again at the next.
-async fn author(chain: Arc<Chain>, block_time: Option<Duration>, mut stop: watch::Receiver<bool>) {
+/// A node that is dropped stops at once and loses nothing: what was served was committed before.
+impl Drop for Localnet {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        let _ = self.server.stop();
+        self.chain.close();
+    }
+}
+
+/// A block at every tick. A block that cannot be made is tried again at the next; if blocks can no longer be kept, the node stops.
+async fn author(
+    chain: Arc<Chain>,
+    block_time: Option<Duration>,
+    mut stop: watch::Receiver<bool>,
+    server: ServerHandle,
+    failure: Arc<OnceLock<LocalnetError>>,
+) {
     let Some(block_time) = block_time else {
         let _ = stop.wait_for(|s| *s).await;
         return;
@@ -202,6 +252,14 @@ async fn author(chain: Arc<Chain>, block_time: Option<Duration>, mut stop: watch
         let chain = chain.clone();
         match tokio::task::spawn_blocking(move || chain.produce()).await {
             Ok(Ok(())) => {}
+            Ok(Err(error @ LocalnetError::Store { .. })) => {
+                tracing::error!(%error, "the node stops");
+                let _ = failure.set(error);
+                let _ = server.stop();
+                return;
+            }
+            // The node is being dropped.
+            Ok(Err(_)) if *stop.borrow() => return,
             Ok(Err(error)) => tracing::error!(%error, "no block this time"),
             Err(error) => tracing::error!(%error, "no block this time"),
         }

@@ -1,5 +1,11 @@
-//! JSON-RPC as public nodes serve it (chain.md 8.6, localnet.md): the methods that subxt's legacy backend, polkadot.js and the Python
-//! clients use. The `chainHead` family is not served yet.
+//! JSON-RPC as public nodes serve it (chain.md 8.6, localnet.md): what subxt's backends, polkadot.js and the Python clients use.
+//!
+//! Here: the methods that answer at once, and subscriptions to heads and storage. [`transactions`]: what ends in the pool.
+//! [`chain_head`]: the `chainHead_v1` family. [`subtensor`]: the subtensor's own names.
+
+mod chain_head;
+mod subtensor;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -15,13 +21,9 @@ use serde_json::{Value, json};
 use sp_core::{Bytes, H256};
 use sp_runtime::AccountId32;
 use sp_state_machine::Backend;
-use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::sync::broadcast::error::RecvError;
 
-use crate::{
-    chain::{Chain, Made},
-    execute,
-    pool::{Refused, Status},
-};
+use crate::{chain::Chain, execute};
 
 /// Most keys in one page, values in one query.
 const MAX_KEYS: usize = 1000;
@@ -32,8 +34,8 @@ fn failed(reason: impl std::fmt::Display) -> ErrorObjectOwned {
     ErrorObjectOwned::owned(4003, format!("Client error: {reason}"), None::<()>)
 }
 
-fn refused(refused: Refused) -> ErrorObjectOwned {
-    ErrorObjectOwned::owned(refused.code, refused.message, refused.data)
+fn invalid_params(reason: impl std::fmt::Display) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(-32602, format!("Invalid params: {reason}"), None::<()>)
 }
 
 fn to_json(value: &impl Serialize) -> Answer {
@@ -48,16 +50,14 @@ fn hex(bytes: &[u8]) -> Value {
 fn optional<T: serde::de::DeserializeOwned>(params: &[Value], index: usize) -> Result<Option<T>, ErrorObjectOwned> {
     match params.get(index) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|e| {
-            ErrorObjectOwned::owned(-32602, format!("Invalid params: number {}: {e}", index + 1), None::<()>)
-        }),
+        Some(value) => serde_json::from_value(value.clone())
+            .map(Some)
+            .map_err(|e| invalid_params(format!("number {}: {e}", index + 1))),
     }
 }
 
 fn needed<T: serde::de::DeserializeOwned>(params: &[Value], index: usize) -> Result<T, ErrorObjectOwned> {
-    optional(params, index)?.ok_or_else(|| {
-        ErrorObjectOwned::owned(-32602, format!("Invalid params: number {} is missing", index + 1), None::<()>)
-    })
+    optional(params, index)?.ok_or_else(|| invalid_params(format!("number {} is missing", index + 1)))
 }
 
 fn list(params: &Params<'_>) -> Result<Vec<Value>, ErrorObjectOwned> {
@@ -107,10 +107,13 @@ fn header(chain: &Chain, params: &[Value]) -> Answer {
 }
 
 fn changes(chain: &Chain, keys: &[Bytes], at: Option<H256>) -> Answer {
+    if keys.len() > MAX_KEYS {
+        return Err(invalid_params(format!("{} keys in one query; at most {MAX_KEYS} are answered", keys.len())));
+    }
     let block = chain.block(at).ok_or_else(|| failed("UnknownBlock"))?;
     let hash = block.header.hash();
     let mut found = Vec::new();
-    for key in keys.iter().take(MAX_KEYS) {
+    for key in keys {
         found.push(json!([key, storage(chain, &key.0, Some(hash))?.map(Bytes)]));
     }
     Ok(json!({ "block": hash, "changes": found }))
@@ -129,9 +132,8 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
                 }
                 _ => None,
             };
-            let number = number
-                .and_then(|n| u32::try_from(n).ok())
-                .ok_or_else(|| ErrorObjectOwned::owned(-32602, "Invalid params: not a block number", None::<()>))?;
+            let number =
+                number.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| invalid_params("not a block number"))?;
             to_json(&chain.hash(number))
         };
         match p.first() {
@@ -186,16 +188,9 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
     })?;
     m.add(&["system_accountNextIndex", "account_nextIndex"], |chain, p| {
         let text: String = needed(p, 0)?;
-        let account = <AccountId32 as sp_core::crypto::Ss58Codec>::from_string(&text).map_err(|e| {
-            ErrorObjectOwned::owned(-32602, format!("Invalid params: `{text}` is not an account: {e:?}"), None::<()>)
-        })?;
+        let account = <AccountId32 as sp_core::crypto::Ss58Codec>::from_string(&text)
+            .map_err(|e| invalid_params(format!("`{text}` is not an account: {e:?}")))?;
         to_json(&chain.next_nonce(&account).map_err(failed)?)
-    })?;
-    m.add(&["author_submitExtrinsic"], |chain, p| {
-        to_json(&chain.submit(needed::<Bytes>(p, 0)?.0, None).map_err(refused)?)
-    })?;
-    m.add(&["author_pendingExtrinsics"], |chain, _| {
-        to_json(&chain.waiting().into_iter().map(Bytes).collect::<Vec<_>>())
     })?;
     m.add(&["payment_queryInfo"], |chain, p| {
         let extrinsic = needed::<Bytes>(p, 0)?.0;
@@ -209,13 +204,25 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
         let class = ["normal", "operational", "mandatory"].get(usize::from(class)).copied().unwrap_or("normal");
         Ok(json!({ "weight": { "ref_time": weight.ref_time(), "proof_size": weight.proof_size() }, "class": class, "partialFee": fee.to_string() }))
     })?;
-    m.add(&["system_chain"], |_, _| Ok(json!("Bittensor")))?;
+    m.add(&["system_chain", "chainSpec_v1_chainName"], |_, _| Ok(json!("Bittensor")))?;
+    m.add(&["chainSpec_v1_genesisHash"], |chain, _| to_json(&chain.hash(0)))?;
     m.add(&["system_chainType"], |_, _| Ok(json!("Development")))?;
     m.add(&["system_name"], |_, _| Ok(json!("Starling localnet")))?;
     m.add(&["system_version"], |_, _| Ok(json!(env!("CARGO_PKG_VERSION"))))?;
-    m.add(&["system_properties"], |_, _| Ok(json!({ "ss58Format": 42, "tokenDecimals": 9, "tokenSymbol": "TAO" })))?;
+    m.add(&["system_properties", "chainSpec_v1_properties"], |_, _| {
+        Ok(json!({ "ss58Format": 42, "tokenDecimals": 9, "tokenSymbol": "TAO" }))
+    })?;
     m.add(&["system_health"], |_, _| Ok(json!({ "peers": 0, "isSyncing": false, "shouldHavePeers": false })))?;
     m.add(&["system_peers"], |_, _| Ok(json!([])))?;
+    m.add(&["system_localListenAddresses"], |_, _| Ok(json!([])))?;
+    m.add(&["system_syncState"], |chain, _| {
+        let best = chain.best().0.number;
+        Ok(json!({ "startingBlock": 0, "currentBlock": best, "highestBlock": best }))
+    })?;
+    m.add(&["system_dryRun", "system_dryRunAt"], |chain, p| {
+        Ok(hex(&chain.dry_run(&needed::<Bytes>(p, 0)?.0, optional(p, 1)?).map_err(failed)?))
+    })?;
+    subtensor::register(&mut m)?;
     m.add(&["system_nodeRoles"], |_, _| Ok(json!(["Authority"])))?;
     m.add(&["system_localPeerId"], |_, _| Ok(json!("starling-localnet")))?;
 
@@ -276,16 +283,10 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
             }
         },
     )?;
-    module.register_subscription(
-        "author_submitAndWatchExtrinsic",
-        "author_extrinsicUpdate",
-        "author_unwatchExtrinsic",
-        |params, pending, chain, _| {
-            let bytes = list(&params).and_then(|p: Vec<Value>| needed::<Bytes>(&p, 0));
-            async move { watch_extrinsic(pending, chain, bytes).await }
-        },
-    )?;
-    let names: Vec<&'static str> = module.method_names().collect();
+    transactions::register(&mut module)?;
+    chain_head::register(&mut module)?;
+    let mut names: Vec<&'static str> = module.method_names().chain(["rpc_methods"]).collect();
+    names.sort_unstable();
     module.register_method("rpc_methods", move |_, _, _| json!({ "methods": names }))?;
     Ok(module)
 }
@@ -294,27 +295,23 @@ fn message(value: &impl Serialize) -> Result<SubscriptionMessage, serde_json::Er
     Ok(serde_json::value::to_raw_value(value)?.into())
 }
 
-async fn next(made: &mut tokio::sync::broadcast::Receiver<Made>) -> Option<Made> {
-    loop {
-        match made.recv().await {
-            Ok(made) => return Some(made),
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return None,
-        }
-    }
-}
-
+/// Every head, in order, also to one who reads slowly.
 async fn heads(pending: PendingSubscriptionSink, chain: Arc<Chain>) -> SubscriptionResult {
     let mut made = chain.subscribe();
     let sink = pending.accept().await?;
-    sink.send(message(&chain.best().0)?).await?;
+    let (best, _) = chain.best();
+    let mut next = best.number;
     loop {
+        let best = chain.best().0.number;
+        while next <= best {
+            if let Some(block) = chain.hash(next).and_then(|hash| chain.block(Some(hash))) {
+                sink.send(message(&block.header)?).await?;
+            }
+            next = next.saturating_add(1);
+        }
         tokio::select! {
             () = sink.closed() => return Ok(()),
-            block = next(&mut made) => match block {
-                Some(block) => sink.send(message(&block.header)?).await?,
-                None => return Ok(()),
-            },
+            block = made.recv() => if matches!(block, Err(RecvError::Closed)) { return Ok(()) },
         }
     }
 }
@@ -322,54 +319,26 @@ async fn heads(pending: PendingSubscriptionSink, chain: Arc<Chain>) -> Subscript
 async fn watch_storage(pending: PendingSubscriptionSink, chain: Arc<Chain>, keys: Vec<Bytes>) -> SubscriptionResult {
     let mut made = chain.subscribe();
     let sink = pending.accept().await?;
-    if let Ok(first) = changes(&chain, &keys, None) {
-        sink.send(message(&first)?).await?;
-    }
+    sink.send(message(&changes(&chain, &keys, None)?)?).await?;
     loop {
         let block = tokio::select! {
             () = sink.closed() => return Ok(()),
-            block = next(&mut made) => block,
+            block = made.recv() => block,
         };
-        let Some(block) = block else { return Ok(()) };
-        let found: Vec<Value> = block
-            .touched
-            .iter()
-            .filter(|(key, _)| keys.iter().any(|k| k.0 == *key))
-            .map(|(key, value)| json!([Bytes(key.clone()), value.clone().map(Bytes)]))
-            .collect();
-        if !found.is_empty() {
-            sink.send(message(&json!({ "block": block.hash, "changes": found }))?).await?;
-        }
-    }
-}
-
-async fn watch_extrinsic(
-    pending: PendingSubscriptionSink,
-    chain: Arc<Chain>,
-    bytes: Result<Bytes, ErrorObjectOwned>,
-) -> SubscriptionResult {
-    let (tell, mut hear) = mpsc::unbounded_channel();
-    let submitted = match bytes {
-        Ok(bytes) => {
-            let chain = chain.clone();
-            tokio::task::spawn_blocking(move || chain.submit(bytes.0, Some(tell)).map_err(refused)).await?
-        }
-        Err(error) => Err(error),
-    };
-    if let Err(error) = submitted {
-        pending.reject(error).await;
-        return Ok(());
-    }
-    let sink = pending.accept().await?;
-    loop {
-        let status: Option<Status> = tokio::select! {
-            () = sink.closed() => return Ok(()),
-            status = hear.recv() => status,
+        let found = match block {
+            Ok(block) => {
+                let touched = block.touched.iter().filter(|(key, _)| keys.iter().any(|k| k.0 == *key));
+                let found: Vec<Value> =
+                    touched.map(|(key, value)| json!([Bytes(key.clone()), value.clone().map(Bytes)])).collect();
+                if found.is_empty() {
+                    continue;
+                }
+                json!({ "block": block.hash, "changes": found })
+            }
+            // Too slow to hear of every block: what the keys hold now.
+            Err(RecvError::Lagged(_)) => changes(&chain, &keys, None)?,
+            Err(RecvError::Closed) => return Ok(()),
         };
-        let Some(status) = status else { return Ok(()) };
-        sink.send(message(&status)?).await?;
-        if matches!(status, Status::Finalized(_) | Status::Invalid) {
-            return Ok(());
-        }
+        sink.send(message(&found)?).await?;
     }
 }

@@ -1,0 +1,9 @@
+//! Promises of the local chain, kept over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod chain_head;
+mod clients;
+mod faults;
+mod rpc;
+mod state;
+mod support;
