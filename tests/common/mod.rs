@@ -11,6 +11,11 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Run `starling demo` to its end; it must exit with 0. Answers its JSON report.
 pub fn demo(arguments: &[&str]) -> serde_json::Value {
+    demo_within(&[], arguments)
+}
+
+/// As [`demo`], by another command that runs it.
+pub fn demo_within(prefix: &[&str], arguments: &[&str]) -> serde_json::Value {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
@@ -21,8 +26,10 @@ pub fn demo(arguments: &[&str]) -> serde_json::Value {
         let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
         std::fs::copy(from, data.join(page.replace('/', "-"))).unwrap();
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_starling"))
-        .arg("demo")
+    let mut command: Vec<&str> = prefix.to_vec();
+    command.extend([env!("CARGO_BIN_EXE_starling"), "demo"]);
+    let output = Command::new(command[0])
+        .args(&command[1..])
         .arg("--json")
         .args(["--out", out.to_str().unwrap(), "--data", data.to_str().unwrap()])
         .args(arguments)

@@ -5,6 +5,8 @@
 
 #[path = "demo/children.rs"]
 mod children;
+#[path = "demo/faults.rs"]
+mod faults;
 #[path = "demo/report.rs"]
 mod report;
 #[path = "demo/stage.rs"]
@@ -39,7 +41,8 @@ pub struct Demo {
     /// Miners per stage.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=8))]
     miners_per_stage: u16,
-    /// How the cheating miner cheats (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step), or `none`.
+    /// How the cheating miner cheats (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step, wrong-shape,
+    /// bad-signature), or `none`.
     #[arg(long, default_value = "random-output")]
     adversary: String,
     /// Seed of weights, data order and routing.
@@ -48,7 +51,7 @@ pub struct Demo {
     /// Nats per token by which the loss must fall for the demo to succeed.
     #[arg(long, default_value_t = 1.5)]
     margin: f64,
-    /// TEST ONLY: kill a process in the middle of an epoch (kill-miner, restart-miner, restart-orchestrator).
+    /// TEST ONLY: what befalls a process in the middle of the first epoch. `full-disk-*` must run as `unshare -rm starling demo`.
     #[arg(long, value_enum, value_name = "FAULT")]
     test_only_fault: Option<Fault>,
     /// Seconds after which the demo has failed.
@@ -56,15 +59,41 @@ pub struct Demo {
     limit: u64,
 }
 
-/// What happens to a process in the middle of the first epoch; always `kill -9`.
+/// What happens to a process in the middle of the first epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
-    /// The first miner dies and stays away.
+    /// `kill -9`: the first miner dies and stays away.
     KillMiner,
-    /// The first miner dies and comes back at once.
+    /// `kill -9`: the first miner dies and comes back at once.
     RestartMiner,
-    /// The orchestrator dies and comes back at once.
+    /// `kill -9`: the orchestrator dies and comes back at once.
     RestartOrchestrator,
+    /// A miner of the first stage is killed, every blob that it holds loses its second half, and it comes back.
+    TruncateBlobs,
+    /// The first miner's disk fills up; it ends by itself, gets space again and is started again.
+    FullDiskMiner,
+    /// The orchestrator's disk fills up; it ends by itself, gets space again and is started again.
+    FullDiskOrchestrator,
+}
+
+impl Fault {
+    /// Whom it befalls.
+    fn victim(self, cast: &stage::Cast, seen: &watch::Seen) -> stage::Key {
+        let miner = match self {
+            Self::RestartOrchestrator | Self::FullDiskOrchestrator => None,
+            // It needs token shards again when it comes back.
+            Self::TruncateBlobs => {
+                cast.miners.iter().find(|m| seen.miners.get(&m.uid).is_some_and(|s| s.stage == Some(0)))
+            }
+            _ => cast.miners.first(),
+        };
+        miner.unwrap_or(&cast.owner).clone()
+    }
+
+    /// True if a disk of its own is to be filled.
+    fn fills_disk(self) -> bool {
+        matches!(self, Self::FullDiskMiner | Self::FullDiskOrchestrator)
+    }
 }
 
 /// Marks a folder that a demo may replace.
@@ -104,6 +133,9 @@ impl Demo {
         let prepared = stage::prepare(&self, &cast)?;
         watch::say(&format!("run {} on {} tokens", prepared.config.id().short(), prepared.tokens));
 
+        if let Some(fault) = self.test_only_fault.filter(|f| f.fills_disk()) {
+            faults::small_disk(&self.out.join(&fault.victim(&cast, &watch::Seen::default()).name)).await?;
+        }
         let orchestrator = children.orchestrator(&chain, &prepared.file, &cast).await?;
         for (i, miner) in cast.miners.iter().enumerate() {
             let cheats = adversary.filter(|_| i == cast.cheat);

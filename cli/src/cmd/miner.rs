@@ -27,9 +27,12 @@ pub struct Miner {
     /// cpu or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// TEST ONLY: cheat in this way, to see it caught (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step).
+    /// TEST ONLY: cheat in this way, to see it caught (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step, wrong-shape, bad-signature).
     #[arg(long, value_name = "HOW")]
     test_only_adversary: Option<Adversary>,
+    /// TEST ONLY: claim to speak this version of the protocol, to see it refused.
+    #[arg(long, value_name = "VERSION")]
+    test_only_protocol_version: Option<u32>,
 }
 
 impl Miner {
@@ -44,6 +47,7 @@ impl Miner {
             bind: self.bind,
             device: self.device,
             adversary: self.test_only_adversary,
+            protocol_version: self.test_only_protocol_version.unwrap_or(starling_protocol::wire::PROTOCOL_VERSION),
         };
         let miner = Actor::start(config, hotkey, chain).await?;
         let mut status = miner.status();

@@ -1,12 +1,17 @@
 //! TEST ONLY: ways to cheat, so that audits can be seen to catch them.
 //!
-//! Every way is a few lines at one seam of the compute thread ([`Saboteur`]) or, for `withhold-opening`, of the blob store.
+//! Every way is a few lines at one seam of the compute thread ([`Saboteur`]) or, for `withhold-opening`, of the blob store, or,
+//! for `bad-signature`, of the hotkey ([`Forger`]).
 //! Without an adversary every seam hands through what it was given.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use starling_commitment::{Canonical, DType, TensorError};
-use starling_protocol::{Digest, seed};
+use starling_protocol::{
+    Account, Digest,
+    keys::{Signature, Signer},
+    seed,
+};
 
 /// A way to cheat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +28,24 @@ pub enum Adversary {
     WithholdOpening,
     /// Claims optimiser steps that it did not compute: a little noise on the weights, the optimiser state left alone.
     LazyStep,
+    /// Commits forward outputs of the right elements in another shape.
+    WrongShape,
+    /// Hands in receipts whose signatures are not its own.
+    BadSignature,
 }
 
 impl Adversary {
     /// Every way to cheat.
-    pub const ALL: [Self; 6] =
-        [Self::RandomOutput, Self::SkipLayers, Self::StaleWeights, Self::Replay, Self::WithholdOpening, Self::LazyStep];
+    pub const ALL: [Self; 8] = [
+        Self::RandomOutput,
+        Self::SkipLayers,
+        Self::StaleWeights,
+        Self::Replay,
+        Self::WithholdOpening,
+        Self::LazyStep,
+        Self::WrongShape,
+        Self::BadSignature,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -38,6 +55,8 @@ impl Adversary {
             Self::Replay => "replay",
             Self::WithholdOpening => "withhold-opening",
             Self::LazyStep => "lazy-step",
+            Self::WrongShape => "wrong-shape",
+            Self::BadSignature => "bad-signature",
         }
     }
 }
@@ -51,7 +70,8 @@ impl fmt::Display for Adversary {
 /// No such way to cheat.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not an adversary: random-output, skip-layers, stale-weights, replay, withhold-opening and lazy-step are"
+    "`{0}` is not an adversary: {all}",
+    all = Adversary::ALL.map(|a| a.to_string()).join(", ")
 )]
 pub struct UnknownAdversary(String);
 
@@ -130,6 +150,11 @@ impl Saboteur {
         match self.how {
             Some(Adversary::RandomOutput) => random_like(&honest, u64::from(sample)),
             Some(Adversary::Replay) => Ok(self.earlier.entry(honest.shape().to_vec()).or_insert(honest).clone()),
+            Some(Adversary::WrongShape) => {
+                let elements = honest.shape().iter().product();
+                let flat: &[u64] = if honest.shape().len() == 1 { &[1, elements] } else { &[elements] };
+                Canonical::new(honest.dtype(), flat, honest.data())
+            }
             _ => Ok(honest),
         }
     }
@@ -150,6 +175,20 @@ impl Saboteur {
         let mut noise = Noise::new(0, &weights.digest());
         flat.iter_mut().for_each(|x| *x += 1e-5 * noise.next());
         Ok(Some((Canonical::from_f32(weights.shape(), &flat)?, optimiser.clone())))
+    }
+}
+
+/// A hotkey whose signatures are worth nothing.
+pub(crate) struct Forger<'a>(pub(crate) &'a dyn Signer);
+
+impl Signer for Forger<'_> {
+    fn account(&self) -> Account {
+        self.0.account()
+    }
+    fn sign(&self, message: &[u8]) -> Signature {
+        let mut signature = self.0.sign(message);
+        signature.0[0] ^= 1;
+        signature
     }
 }
 

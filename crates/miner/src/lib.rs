@@ -61,6 +61,8 @@ pub struct MinerConfig {
     pub device: String,
     /// TEST ONLY: a way to cheat.
     pub adversary: Option<Adversary>,
+    /// Version of the protocol to speak: [`starling_protocol::wire::PROTOCOL_VERSION`], but for tests of its refusal.
+    pub protocol_version: u32,
 }
 
 /// Why a miner stopped or did not start.
@@ -185,6 +187,7 @@ impl Miner {
         let roll = Arc::new(Roll::new(config.run.netuid, ROLL, lookup));
         let network = NetworkConfig {
             bind: config.bind,
+            protocol_version: config.protocol_version,
             ..NetworkConfig::local(config.state_dir.join("network"), config.run.id())
         };
         let node = Arc::new(Node::start(network, hotkey.clone(), roll, Arc::new(NoRequests)).await?);

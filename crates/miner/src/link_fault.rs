@@ -17,6 +17,9 @@ pub(crate) enum Fault {
 const HOPELESS: [&str; 3] =
     ["the peer speaks protocol", "the peer is in run", "the peer's first words are not a hello"];
 
+/// In a refusal of what was handed in, whose signature the orchestrator finds to be another's.
+const FORGED: &str = "the message is not signed by";
+
 pub(crate) fn fault(error: &LinkError) -> Fault {
     match error {
         LinkError::Network(NetworkError::Unbelieved(why)) => match why {
@@ -34,6 +37,8 @@ pub(crate) fn fault(error: &LinkError) -> Fault {
                 Fault::Refusal
             }
         }
+        // The same bytes are handed in again, so the same answer comes.
+        LinkError::Refused(why) if why.contains(FORGED) => Fault::Permanent,
         LinkError::Refused(_) => Fault::Refusal,
         LinkError::Malformed(_) | LinkError::Unexpected(_) => Fault::Permanent,
         LinkError::Network(_) => Fault::Passing,
@@ -43,7 +48,7 @@ pub(crate) fn fault(error: &LinkError) -> Fault {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use starling_protocol::{Account, Digest};
+    use starling_protocol::{Account, Digest, state::Refusal};
 
     use super::*;
 
@@ -63,6 +68,8 @@ mod tests {
         }
         assert_eq!(fault(&refused(Unbelieved::NotBound(Account([1; 32])))), Fault::Refusal);
         assert_eq!(fault(&LinkError::Refused("every stage is full".into())), Fault::Refusal);
+        let forged = format!("message 1 of 1 (forward): {}", Refusal::NotYours(Account([1; 32])));
+        assert_eq!(fault(&LinkError::Refused(forged)), Fault::Permanent);
         let away = NetworkError::Unreachable { peer: "p".into(), reason: "timed out".into() };
         assert_eq!(fault(&LinkError::Network(away)), Fault::Passing);
     }

@@ -50,7 +50,7 @@ impl Children {
     }
 
     fn spawn(&mut self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let log = File::options().create(true).append(true).open(self.out.join("logs").join(format!("{name}.log")))?;
+        let log = File::options().create(true).append(true).open(self.log(name))?;
         let mut child = Command::new(OURSELVES)
             .args(arguments)
             .arg("--json")
@@ -93,6 +93,29 @@ impl Children {
         self.spawn(name, &all)
     }
 
+    /// The arguments of a process that has ended by itself, and what it said last on stderr.
+    pub fn buried(&mut self, name: &str) -> anyhow::Result<(Vec<String>, String)> {
+        let at = self.running.iter().position(|(n, ..)| n == name).with_context(|| format!("{name} does not run"))?;
+        let (.., arguments) = self.running.remove(at);
+        Ok((arguments, self.last_words(name)))
+    }
+
+    /// The last line of a process's log.
+    pub fn last_words(&self, name: &str) -> String {
+        let log = std::fs::read_to_string(self.log(name)).unwrap_or_default();
+        log.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// Where its stderr goes.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.out.join("logs").join(format!("{name}.log"))
+    }
+
+    /// Where a process keeps its state.
+    pub fn state(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+
     /// True once for every end that a fault has caused.
     pub fn was_killed(&mut self, name: &str) -> bool {
         let at = self.expected.iter().position(|n| n == name);
@@ -110,7 +133,7 @@ impl Children {
     }
 
     async fn first_word(&mut self, name: &str, key: &str) -> anyhow::Result<String> {
-        let log = self.out.join("logs").join(format!("{name}.log"));
+        let log = self.log(name);
         loop {
             let heard = tokio::time::timeout(FIRST_WORD, self.heard.recv()).await;
             match heard {

@@ -69,6 +69,15 @@ pub fn show(
             seen.weights.values().map(|w| w.iter().find(|(u, _)| *u == key.uid).map_or(0, |(_, v)| *v)).collect();
         let cheats = adversary.filter(|_| i == cast.cheat);
         match cheats {
+            // Its receipts never entered the ledger: there is nothing to audit.
+            Some(how @ Adversary::BadSignature) => {
+                let words = seen.last_words.get(&key.name);
+                require(
+                    words.is_some_and(|w| w.contains("not signed by")),
+                    format!("the adversary uid {} ({how}) was not turned away: {words:?}", key.uid),
+                );
+                require(incentive == 0, format!("the adversary uid {} has incentive {incentive} on chain", key.uid));
+            }
             Some(how) => {
                 require(m.failed > 0, format!("the adversary uid {} ({how}) was not caught", key.uid));
                 require(incentive == 0, format!("the adversary uid {} has incentive {incentive} on chain", key.uid));
@@ -99,7 +108,8 @@ pub fn show(
             .iter()
             .map(|(key, m, weights, incentive, emission, cheats)| {
                 json!({ "uid": key.uid, "name": key.name, "stage": m.stage, "backwards": m.samples, "audits_passed": m.passed, "audits_failed": m.failed,
-                        "finding": m.finding, "weights": weights, "incentive": incentive, "emission_rao": emission, "adversary": cheats.map(|a| a.to_string()) })
+                        "finding": m.finding, "weights": weights, "incentive": incentive, "emission_rao": emission, "adversary": cheats.map(|a| a.to_string()),
+                        "last_words": seen.last_words.get(&key.name) })
             })
             .collect();
         output::json(

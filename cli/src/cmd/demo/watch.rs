@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
 use anyhow::bail;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 use starling_protocol::config::RunConfig;
 
 use super::{
     Fault,
     children::{Children, Said},
+    faults,
     stage::Cast,
 };
 
@@ -36,6 +37,8 @@ pub struct MinerSeen {
     pub failed: u32,
     /// The first failure found.
     pub finding: Option<String>,
+    /// What it is doing, by its own word.
+    pub doing: String,
 }
 
 /// Everything that the report needs.
@@ -53,40 +56,95 @@ pub struct Seen {
     pub address: String,
     /// Killed by a fault for good.
     pub killed: Option<u16>,
+    /// Whose blobs a fault has cut short.
+    pub damaged: Option<String>,
+    /// What processes that failed said last.
+    pub last_words: BTreeMap<String, String>,
 }
 
-struct Show {
-    bar: Option<ProgressBar>,
+/// On a terminal a bar and a line per miner that are redrawn, elsewhere a log.
+pub struct Show {
+    live: Option<Live>,
+}
+
+struct Live {
+    all: MultiProgress,
+    bar: ProgressBar,
+    miners: BTreeMap<u16, ProgressBar>,
+}
+
+impl Live {
+    fn new(rounds: u64, miners: impl Iterator<Item = u16>) -> Self {
+        let all = MultiProgress::new();
+        let line = || {
+            let bar = all.add(ProgressBar::new(rounds));
+            if let Ok(style) = ProgressStyle::with_template("  {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        };
+        let bar = line();
+        if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:30} round {pos}/{len}  {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let miners = miners.map(|uid| (uid, line())).collect();
+        Self { all, bar, miners }
+    }
 }
 
 impl Show {
-    fn new(rounds: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(rounds);
-            if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:30} round {pos}/{len}  {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
-        Self { bar }
+    fn new(rounds: u64, miners: impl Iterator<Item = u16>) -> Self {
+        Self { live: std::io::stderr().is_terminal().then(|| Live::new(rounds, miners)) }
     }
 
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(format!("demo: {text}")),
+    pub fn line(&self, text: &str) {
+        match &self.live {
+            Some(live) => drop(live.all.println(format!("demo: {text}"))),
             None => say(text),
         }
     }
 
     fn round(&self, done: u64, text: &str) {
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(done);
-                bar.set_message(text.to_owned());
+        match &self.live {
+            Some(live) => {
+                live.bar.set_position(done);
+                live.bar.set_message(text.to_owned());
             }
             None => say(text),
         }
+    }
+
+    /// A miner's state has changed.
+    fn miner(&self, uid: u16, seen: &MinerSeen) {
+        if let Some(bar) = self.live.as_ref().and_then(|l| l.miners.get(&uid)) {
+            bar.set_message(seen.line(uid));
+        }
+    }
+
+    /// All miners' states, where they are not on view all the time.
+    fn miners(&self, seen: &Seen) {
+        if self.live.is_none() {
+            for (uid, miner) in &seen.miners {
+                say(&format!("  {}", miner.line(*uid)));
+            }
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(live) = &self.live {
+            let _ = live.all.clear();
+        }
+    }
+}
+
+impl MinerSeen {
+    fn line(&self, uid: u16) -> String {
+        let stage = self.stage.map_or_else(|| "-".to_owned(), |s| s.to_string());
+        format!(
+            "uid {uid:>2} stage {stage}: {:>3} samples, audits {}/{}: {}",
+            self.samples, self.passed, self.failed, self.doing
+        )
     }
 }
 
@@ -102,7 +160,8 @@ pub async fn until_finished(
     for miner in &cast.miners {
         seen.miners.insert(miner.uid, MinerSeen::default());
     }
-    let show = Show::new(u64::from(config.total_steps()));
+    let show = Show::new(u64::from(config.total_steps()), cast.miners.iter().map(|m| m.uid));
+    let mut struck = false;
     let mut open: Vec<String> = cast.validators.iter().chain([&cast.owner]).map(|k| k.name.clone()).collect();
     while !open.is_empty() {
         let Some((who, said)) = children.heard.recv().await else { bail!("all processes are gone") };
@@ -110,12 +169,19 @@ pub async fn until_finished(
             Said::Line(value) if who == cast.owner.name => {
                 orchestrator(&mut seen, &show, &value);
                 if let Some(fault) = fault.filter(|_| value["event"] == "round" && seen.points.len() == 2) {
-                    strike(children, &mut seen, &show, cast, fault).await?;
+                    faults::strike(children, &mut seen, &show, cast, fault).await?;
+                    struck = true;
                 }
             }
             Said::Line(value) if who.starts_with("validator") => validator(&mut seen, &show, &who, &value),
-            Said::Line(value) => miner(&mut seen, cast, &who, &value),
+            Said::Line(value) => miner(&mut seen, &show, cast, &who, &value),
             Said::Ended if children.was_killed(&who) => show.line(&format!("{who} was killed")),
+            Said::Ended
+                if fault.is_some_and(|f| struck && f.fills_disk() && f.victim(cast, &seen).name == who)
+                    && !seen.last_words.contains_key(&who) =>
+            {
+                faults::relieve(children, &mut seen, &show, cast, &who).await?;
+            }
             Said::Ended if open.contains(&who) => {
                 open.retain(|name| *name != who);
                 if !children.ended_well(&who).await {
@@ -123,37 +189,17 @@ pub async fn until_finished(
                 }
             }
             Said::Ended if who == "chain" => bail!("the chain ended"),
-            Said::Ended => show.line(&format!("{who} ended")),
+            Said::Ended if children.ended_well(&who).await => show.line(&format!("{who} ended")),
+            Said::Ended => {
+                let words = children.last_words(&who);
+                show.line(&format!("{who} ended: {words}"));
+                seen.last_words.insert(who, words);
+            }
         }
     }
-    if let Some(bar) = &show.bar {
-        bar.finish_and_clear();
-    }
+    show.clear();
+    faults::noticed(children, &seen)?;
     Ok(seen)
-}
-
-/// Let the fault happen.
-async fn strike(
-    children: &mut Children,
-    seen: &mut Seen,
-    show: &Show,
-    cast: &Cast,
-    fault: Fault,
-) -> anyhow::Result<()> {
-    let victim =
-        if fault == Fault::RestartOrchestrator { &cast.owner } else { cast.miners.first().unwrap_or(&cast.owner) };
-    show.line(&format!("kill -9 of {}", victim.name));
-    let arguments = children.kill(&victim.name).await?;
-    match fault {
-        Fault::KillMiner => seen.killed = Some(victim.uid),
-        Fault::RestartMiner => children.restart(&victim.name, &arguments, &[])?,
-        Fault::RestartOrchestrator => {
-            // Peers know its address: it must come back on the same port.
-            let port = seen.address.rsplit(':').next().unwrap_or("0").to_owned();
-            children.restart(&victim.name, &arguments, &["--bind", &format!("127.0.0.1:{port}")])?;
-        }
-    }
-    Ok(())
 }
 
 fn number(value: &Value, key: &str) -> u64 {
@@ -214,7 +260,8 @@ fn orchestrator(seen: &mut Seen, show: &Show, value: &Value) {
             value["reason"]
         )),
         "closed" => {
-            show.line(&format!("epoch {}: miners anchor their receipt chains on chain", number(value, "epoch")))
+            show.line(&format!("epoch {}: miners anchor their receipt chains on chain", number(value, "epoch")));
+            show.miners(seen);
         }
         "audit-opened" => {
             show.line(&format!("epoch {}: validators re-execute what the beacon draws", number(value, "epoch")))
@@ -224,6 +271,7 @@ fn orchestrator(seen: &mut Seen, show: &Show, value: &Value) {
             let benched: Vec<u16> =
                 value["benched"].as_array().into_iter().flatten().filter_map(Value::as_u64).map(|u| u as u16).collect();
             show.line(&format!("epoch {}: audit closed, failed by the majority: {benched:?}", number(value, "epoch")));
+            show.miners(seen);
             seen.benched.extend(benched);
         }
         "merged" => show.line(&format!("weights merged, {} shards lost", number(value, "lost"))),
@@ -261,9 +309,15 @@ fn validator(seen: &mut Seen, show: &Show, who: &str, value: &Value) {
     }
 }
 
-fn miner(seen: &mut Seen, cast: &Cast, who: &str, value: &Value) {
+fn miner(seen: &mut Seen, show: &Show, cast: &Cast, who: &str, value: &Value) {
     let Some(key) = cast.miners.iter().find(|k| k.name == who) else { return };
-    if let Some(done) = value.get("status").and_then(|s| s.get("done")) {
-        seen.miners.entry(key.uid).or_default().samples = number(done, "backwards");
+    let Some(status) = value.get("status") else { return };
+    let entry = seen.miners.entry(key.uid).or_default();
+    // A process that was started again counts from nothing.
+    entry.samples = entry.samples.max(status.get("done").map_or(0, |done| number(done, "backwards")));
+    entry.doing = status["activity"].as_str().unwrap_or_default().to_owned();
+    if let Some((what, trouble)) = status["troubles"].as_object().and_then(|t| t.iter().next()) {
+        entry.doing.push_str(&format!(" ({what}: {})", trouble.as_str().unwrap_or_default()));
     }
+    show.miner(key.uid, entry);
 }

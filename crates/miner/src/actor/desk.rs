@@ -84,7 +84,7 @@ impl Actor {
             (Some(key), _) => format!("computing {}", describe(&key)),
             (None, Some(key @ Key::Anchor { .. })) => describe(key),
             (None, Some(key)) => format!("moving the data of {}", describe(key)),
-            (None, None) => format!("waiting for {waiting}"),
+            (None, None) => format!("waiting: {waiting}"),
         };
         let member = self.state.members().get(&self.me);
         let phase = self.state.phase();

@@ -170,7 +170,12 @@ impl Actor {
                     Work::Step { .. } => s.done.steps += 1,
                     Work::Merge { .. } => s.done.merges += 1,
                 });
-                self.outbox.sign(self.hotkey.as_ref(), standing, epoch, stage, work)?;
+                let forger = Forger(self.hotkey.as_ref());
+                let signer: &dyn Signer = match self.config.adversary {
+                    Some(Adversary::BadSignature) => &forger,
+                    _ => self.hotkey.as_ref(),
+                };
+                self.outbox.sign(signer, standing, epoch, stage, work)?;
                 self.signed.insert(key);
                 self.work.remove(&key);
             }

@@ -31,6 +31,7 @@ use tokio::{
 
 use crate::{
     Adversary, Chain, MinerConfig, MinerError,
+    adversary::Forger,
     agenda::{Agenda, Duty, Key, agenda, keep},
     compute::{Compute, Engine, Finished, Job},
     errands::{Draft, Kit, Outcome, Prepared, anchor},

@@ -105,13 +105,16 @@ fn every_adversary_is_another_name_and_gives_something_else() {
         let outputs: Vec<Canonical> = passes.iter().map(|p| forward(&mut cheat, p)).collect();
         let differs: Vec<bool> = outputs.iter().zip(&honest).map(|(o, h)| o.digest() != *h).collect();
         let expected = match how {
-            Adversary::RandomOutput | Adversary::SkipLayers => [true, true],
+            Adversary::RandomOutput | Adversary::SkipLayers | Adversary::WrongShape => [true, true],
             // The first is the one it repeats.
             Adversary::Replay => [false, true],
-            Adversary::StaleWeights | Adversary::WithholdOpening | Adversary::LazyStep => [false, false],
+            Adversary::StaleWeights | Adversary::WithholdOpening | Adversary::LazyStep | Adversary::BadSignature => {
+                [false, false]
+            }
         };
         assert_eq!(differs, expected, "{how}");
-        assert!(outputs.iter().all(|o| o.shape() == [2, 16, 32]), "{how} gives itself away by the shape");
+        let gives_away = outputs.iter().any(|o| o.shape() != [2, 16, 32]);
+        assert_eq!(gives_away, how == Adversary::WrongShape, "{how} gives itself away by the shape");
         assert!(outputs.iter().all(|o| o.to_f32().unwrap().iter().all(|x| x.is_finite())));
     }
     assert!("honest".parse::<Adversary>().unwrap_err().to_string().contains("lazy-step"));

@@ -132,6 +132,7 @@ impl Swarm {
             bind: "127.0.0.1:0".parse().unwrap(),
             device: "cpu".into(),
             adversary,
+            protocol_version: starling_protocol::wire::PROTOCOL_VERSION,
         }
     }
 

@@ -15,7 +15,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Signed by somebody else than the connection's hotkey, or not at all.
-    #[error("the message is not signed by {0}, who sends it")]
+    #[error(
+        "the message is not signed by {0}, who sends it: it was altered, or signed with another key. Sign with the hotkey that joined"
+    )]
     NotYours(Account),
     /// For another run.
     #[error("the message is for run {theirs}, this is run {ours}: restart with this run's file")]
