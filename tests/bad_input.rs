@@ -134,6 +134,43 @@ fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
     assert!(String::from_utf8_lossy(&twice.stderr).contains("already"));
 }
 
+#[test]
+fn a_chain_whose_disk_is_full_ends_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    // A disk of 3 MB that only this process sees; no privilege is needed for it.
+    let script = r#"mount -t tmpfs -o size=3m tmpfs "$1" && exec "$2" localnet --listen 127.0.0.1:0 --block-time 10 --state "$1""#;
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, "sh", &path, env!("CARGO_BIN_EXE_starling")])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left") && !said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn shapes_that_fit_nothing_are_named_with_what_was_found_and_what_is_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("text.txt"), "a text of more than one window ".repeat(20)).unwrap();
+    let plan = PLAN.replace("NETUID", "1").replace("heads = 2", "heads = 3");
+    std::fs::write(path("plan.toml"), plan).unwrap();
+    let chain = chain();
+    let wallets = path("wallets");
+    let common = ["--endpoint", &chain.1, "--wallet-path", &wallets];
+    let made = starling(&[&["wallet", "new", "--coldkey-uri", "//Alice"][..], &common].concat());
+    assert!(made.status.success());
+    let (plan, text, out) = (path("plan.toml"), path("text.txt"), path("run"));
+    let init = ["run", "init", "--plan", &plan, "--data", &text, "--out", &out];
+    refused(&[&init[..], &common].concat(), 1, &["d_model", "16", "3"]);
+    // A checkpoint that is none, and one that was cut short.
+    std::fs::write(path("model.safetensors"), 64u64.to_le_bytes()).unwrap();
+    let model = path("model.safetensors");
+    refused(&["model", "sample", &model], 1, &["model.safetensors"]);
+}
+
 /// A plan that only has to be valid.
 const PLAN: &str = r#"
 name = "test"
@@ -207,4 +244,22 @@ fn an_unregistered_hotkey_and_another_leader_are_refused_with_the_remedy() {
         assert!(!output.status.success() && !said.contains("panicked"), "{said}");
         assert!(said.contains("register") || said.contains("is not a peer's address"), "{said}");
     }
+
+    // A peer of another version: told so on both sides, and the orchestrator goes on.
+    assert!(run(&["wallet", "new", "--wallet", "bob", "--coldkey-uri", "//Bob"]).status.success());
+    assert!(run(&["register", "--netuid", &netuid, "--wallet", "bob"]).status.success());
+    let mut leader = Command::new(env!("CARGO_BIN_EXE_starling"))
+        .args(with(&["orchestrator", "--run", &file, "--state", &path("leader"), "--json"]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(leader.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let leader = Chain(leader, line);
+    let first: serde_json::Value = serde_json::from_str(&leader.1).unwrap();
+    let token = first["address"].as_str().unwrap();
+    let miner = ["miner", "--run", &file, "--state", &path("miner"), "--orchestrator", token, "--wallet", "bob"];
+    says(&[&miner[..], &["--test-only-protocol-version", "9"]].concat(), &["protocol 9", "speaks 1", "upgrade"]);
 }

@@ -283,7 +283,7 @@ pub enum ConfigError {
         /// The value read.
         value: String,
         /// The value needed.
-        needed: &'static str,
+        needed: std::borrow::Cow<'static, str>,
     },
 }
 

@@ -29,7 +29,7 @@ impl RunConfig {
             m.heads > 0 && m.d_model > 0 && m.d_model.is_multiple_of(m.heads),
             "model.heads",
             m.heads,
-            "it must divide model.d_model",
+            format!("it must divide model.d_model = {}", m.d_model),
         )?;
         rule(
             (m.d_model / m.heads.max(1)).is_multiple_of(2),
@@ -41,7 +41,7 @@ impl RunConfig {
             m.kv_heads > 0 && m.heads.is_multiple_of(m.kv_heads),
             "model.kv_heads",
             m.kv_heads,
-            "it must divide model.heads",
+            format!("it must divide model.heads = {}", m.heads),
         )?;
         rule(m.d_ff > 0 && m.d_ff <= 1 << 20, "model.d_ff", m.d_ff, "1 to 1048576 is needed")?;
         rule(m.d_model <= 1 << 16, "model.d_model", m.d_model, "at most 65536")?;
@@ -209,6 +209,11 @@ impl RunConfig {
     }
 }
 
-fn rule(holds: bool, key: &'static str, value: impl ToString, needed: &'static str) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError::Invalid { key, value: value.to_string(), needed }) }
+fn rule(
+    holds: bool,
+    key: &'static str,
+    value: impl ToString,
+    needed: impl Into<std::borrow::Cow<'static, str>>,
+) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::Invalid { key, value: value.to_string(), needed: needed.into() }) }
 }
