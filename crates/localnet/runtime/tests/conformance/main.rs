@@ -18,7 +18,8 @@ const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Dra
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
 const FAST_DEFAULTS: [&str; 2] = ["Tempo", "NetworkRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
-const NEWER_STORAGE: [&str; 8] = [
+const NEWER_STORAGE: [&str; 9] = [
+    "LastPowRegistrationBlock",
     "LastEpochBlock",
     "PendingEpochAt",
     "SubnetEpochIndex",
@@ -30,11 +31,14 @@ const NEWER_STORAGE: [&str; 8] = [
 ];
 /// Storage whose other differences are meant.
 const OTHER_STORAGE: [(&str, &str); 2] = [
-    ("NetworkPowRegistrationAllowed", "off by default: this chain has no proof-of-work registration"),
+    ("NetworkPowRegistrationAllowed", "off by default, as newer runtimes have it: owners switch it on"),
     ("LastRateLimitedBlock", "the key's type has fewer variants"),
 ];
 /// Calls that are newer than the snapshot (chain.md 1).
-const NEWER_CALLS: [&str; 5] = [
+const NEWER_CALLS: [&str; 8] = [
+    "pow_register",
+    "set_activity_cutoff_factor",
+    "trigger_epoch",
     "register_limit",
     "set_tempo",
     "sudo_set_activity_cutoff_factor",
@@ -42,7 +46,8 @@ const NEWER_CALLS: [&str; 5] = [
     "sudo_set_burn_increase_mult",
 ];
 /// Events that are newer than the snapshot, or changed since (chain.md 1.3, 1.5).
-const NEWER_EVENTS: [&str; 6] = [
+const NEWER_EVENTS: [&str; 7] = [
+    "EpochTriggered",
     "ActivityCutoffFactorMilliSet",
     "BurnHalfLifeSet",
     "BurnIncreaseMultSet",
@@ -50,8 +55,14 @@ const NEWER_EVENTS: [&str; 6] = [
     "EpochSkipped",
     "BatchWeightItemFailed",
 ];
-const NEWER_ERRORS: [&str; 3] =
-    ["RegistrationPriceLimitExceeded", "TempoOutOfBounds", "ActivityCutoffFactorMilliOutOfBounds"];
+const NEWER_ERRORS: [&str; 6] = [
+    "RegistrationPriceLimitExceeded",
+    "TempoOutOfBounds",
+    "ActivityCutoffFactorMilliOutOfBounds",
+    "EpochTriggerAlreadyPending",
+    "AutoEpochAlreadyImminent",
+    "DynamicTempoBlockedByCommitReveal",
+];
 /// Runtime API functions that are newer than the snapshot (chain.md 2).
 const NEWER_APIS: [&str; 3] = ["get_subnet_hyperparams_v3", "get_subnet_account_id", "get_next_epoch_start_block"];
 
