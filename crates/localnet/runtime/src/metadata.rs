@@ -29,7 +29,9 @@ const ARGUMENTS: [(&str, &str); 3] = [("netuid", "NetUid"), ("mecid", "MechId"),
 
 /// Metadata of the state at hand in a version (14, 15 or 16), prefixed; `None` for other versions.
 pub fn at_version(version: u32) -> Option<Vec<u8>> {
-    static MADE: OnceLock<Mutex<HashMap<(u32, Presentation), Vec<u8>>>> = OnceLock::new();
+    /// By version and presentation: making it takes longer than everything else that a client asks for.
+    type Made = HashMap<(u32, Presentation), Vec<u8>>;
+    static MADE: OnceLock<Mutex<Made>> = OnceLock::new();
     let key = (version, Presentation::now());
     let made = MADE.get_or_init(Mutex::default);
     if let Some(bytes) = made.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
