@@ -40,6 +40,7 @@ impl<T: Config + Send + Sync> core::fmt::Debug for SubtensorTransactionExtension
 
 const STAKE_TOO_LOW: u8 = 1;
 const SUBNET_NOT_EXISTS: u8 = 3;
+const NO_HOTKEY_ACCOUNT: u8 = 4;
 const RATE_LIMIT: u8 = 6;
 const NOT_REGISTERED: u8 = 10;
 const INVALID_IP: u8 = 11;
@@ -49,6 +50,8 @@ const COMMIT_NOT_FOUND: u8 = 16;
 const NOT_IN_REVEAL_RANGE: u8 = 17;
 const INPUT_LENGTHS_UNEQUAL: u8 = 18;
 const NON_ASSOCIATED_COLDKEY: u8 = 25;
+const TAKE_TOO_LOW: u8 = 26;
+const TAKE_TOO_HIGH: u8 = 27;
 const BAD_REQUEST: u8 = 255;
 
 fn no(code: u8) -> TransactionValidityError {
@@ -122,6 +125,15 @@ fn pow_refused<T: Config>(error: s::Error<T>) -> TransactionValidityError {
     })
 }
 
+fn take_refused<T: Config>(error: s::Error<T>) -> TransactionValidityError {
+    no(match error {
+        s::Error::HotKeyAccountNotExists => NO_HOTKEY_ACCOUNT,
+        s::Error::NonAssociatedColdKey => NON_ASSOCIATED_COLDKEY,
+        s::Error::DelegateTakeTooHigh => TAKE_TOO_HIGH,
+        _ => TAKE_TOO_LOW,
+    })
+}
+
 fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionValidityError> {
     match call {
         Call::set_weights { netuid, .. } => set::<T>(who, *netuid, 0),
@@ -152,6 +164,12 @@ fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionVa
                 no(INPUT_LENGTHS_UNEQUAL)
             );
             stake::<T>(who, *netuid)
+        }
+        Call::increase_take { hotkey, take } => {
+            Pallet::<T>::check_increase_take(who, hotkey, *take).map_err(take_refused)
+        }
+        Call::decrease_take { hotkey, take } => {
+            Pallet::<T>::check_decrease_take(who, hotkey, *take).map_err(take_refused)
         }
         // Free of fee, so a bad proof must not cost a block.
         Call::pow_register { netuid, work_block, nonce, work, hotkey } => {

@@ -108,10 +108,7 @@ impl<T: Config> Pallet<T> {
         // Empty since the storage was removed.
         let removed = |list: Vec<u16>| if T::RemovedStorage::get() { each16(list) } else { Vec::new() };
         let flags = |list: Vec<bool>| (0..n).map(|uid| at(&list, uid)).collect::<Vec<_>>();
-        let stakes: Vec<(u64, u64)> = hotkeys
-            .iter()
-            .map(|h| (s::TotalHotkeyAlpha::<T>::get(h, netuid), s::TotalHotkeyAlpha::<T>::get(h, crate::types::ROOT)))
-            .collect();
+        let stakes: Vec<(u64, u64)> = hotkeys.iter().map(|h| Self::inherited_stake(h, netuid)).collect();
         let (alpha_low, alpha_high) = s::AlphaValues::<T>::get(netuid);
         Some(Metagraph {
             netuid: netuid.into(),

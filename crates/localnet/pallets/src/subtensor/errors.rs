@@ -37,6 +37,9 @@ mod errors {
         /// The hotkey's stake weight is below `StakeThreshold`.
         #[codec(index = 10)]
         NotEnoughStakeToSetWeights,
+        /// The parent's stake is below `StakeThreshold`.
+        #[codec(index = 11)]
+        NotEnoughStakeToSetChildkeys,
         /// The coldkey's free balance does not cover the amount.
         #[codec(index = 12)]
         NotEnoughBalanceToStake,
@@ -88,6 +91,9 @@ mod errors {
         /// Too soon after the last network registration.
         #[codec(index = 33)]
         NetworkTxRateLimitExceeded,
+        /// The take was raised too recently.
+        #[codec(index = 34)]
+        DelegateTxRateLimitExceeded,
         /// Registration is switched off on this subnet.
         #[codec(index = 37)]
         SubNetRegistrationDisabled,
@@ -109,6 +115,12 @@ mod errors {
         /// The subnet is full and no neuron may be pruned.
         #[codec(index = 48)]
         NoNeuronIdAvailable,
+        /// Not above the old take, or below the least.
+        #[codec(index = 49)]
+        DelegateTakeTooLow,
+        /// Above the greatest take.
+        #[codec(index = 50)]
+        DelegateTakeTooHigh,
         /// Nothing to reveal.
         #[codec(index = 51)]
         NoWeightsCommitFound,
@@ -130,9 +142,27 @@ mod errors {
         /// `alpha_low` is out of range or not below `alpha_high`.
         #[codec(index = 57)]
         AlphaLowOutOfRange,
+        /// A hotkey cannot be its own child.
+        #[codec(index = 60)]
+        InvalidChild,
+        /// A child occurs twice.
+        #[codec(index = 61)]
+        DuplicateChild,
+        /// The children's shares are more than the whole.
+        #[codec(index = 62)]
+        ProportionOverflow,
+        /// More than five children.
+        #[codec(index = 63)]
+        TooManyChildren,
         /// Changed again too soon.
         #[codec(index = 64)]
         TxRateLimitExceeded,
+        /// The take is out of bounds.
+        #[codec(index = 71)]
+        InvalidChildkeyTake,
+        /// The childkey take was raised too recently.
+        #[codec(index = 72)]
+        TxChildkeyTakeRateLimitExceeded,
         /// The subnet has no such mechanism.
         #[codec(index = 74)]
         MechanismDoesNotExist,
@@ -160,6 +190,12 @@ mod errors {
         /// The pool cannot serve this amount.
         #[codec(index = 83)]
         InsufficientLiquidity,
+        /// The price limit does not allow it.
+        #[codec(index = 84)]
+        SlippageTooHigh,
+        /// The subnet does not let stake be transferred.
+        #[codec(index = 85)]
+        TransferDisallowed,
         /// `start_call` was already made.
         #[codec(index = 88)]
         FirstEmissionBlockNumberAlreadySet,
@@ -169,6 +205,9 @@ mod errors {
         /// The subnet's token is not enabled: `start_call` first.
         #[codec(index = 94)]
         SubtokenDisabled,
+        /// Origin and destination are the same.
+        #[codec(index = 97)]
+        SameNetuid,
         /// An arithmetic result does not fit.
         #[codec(index = 105)]
         Overflow,
@@ -190,6 +229,9 @@ mod errors {
         /// The coldkey cannot pay the lock cost.
         #[codec(index = 117)]
         CannotAffordLockCost,
+        /// A child would be its parent's parent.
+        #[codec(index = 123)]
+        ChildParentInconsistency,
         /// The burn is above the caller's limit.
         #[codec(index = 136)]
         RegistrationPriceLimitExceeded,

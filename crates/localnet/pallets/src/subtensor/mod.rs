@@ -31,6 +31,7 @@ pub use pallet::*;
 
 mod burn;
 mod calls;
+mod children;
 mod coinbase;
 mod commit_reveal;
 mod config;
@@ -41,6 +42,7 @@ mod genesis;
 mod genesis_build;
 mod hooks;
 pub mod hyperparameters;
+mod moves;
 pub mod params;
 mod payout;
 mod pool;
@@ -51,6 +53,7 @@ mod share_pool;
 mod staking;
 mod storage;
 mod subnets;
+mod takes;
 mod tempo;
 mod weights;
 
@@ -72,6 +75,7 @@ pub use weights::max_upscale;
 #[frame_support::pallet]
 #[allow(missing_docs)]
 pub mod pallet {
+    use super::moves::Limit;
     use super::*;
     use frame_support::traits::{ConstBool, ConstI16, ConstU8, ConstU16, ConstU32, ConstU64};
     use parity_scale_codec::Compact;

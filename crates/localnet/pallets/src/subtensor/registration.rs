@@ -10,6 +10,11 @@ impl<T: Config> Pallet<T> {
         !Owner::<T>::contains_key(hotkey) || Owner::<T>::get(hotkey) == *coldkey
     }
 
+    /// Whether a hotkey is the coldkey's.
+    pub fn owns(coldkey: &AccountId, hotkey: &AccountId) -> bool {
+        Owner::<T>::contains_key(hotkey) && Owner::<T>::get(hotkey) == *coldkey
+    }
+
     /// Makes a hotkey that nobody owns the coldkey's.
     pub(crate) fn associate(coldkey: &AccountId, hotkey: &AccountId) {
         if Owner::<T>::contains_key(hotkey) {

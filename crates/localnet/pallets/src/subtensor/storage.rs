@@ -364,6 +364,44 @@ mod storage {
     pub type OwnedHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
     #[pallet::storage]
     pub type StakingHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
+    /// (share /`u64::MAX`, child) of a parent on a subnet.
+    #[pallet::storage]
+    pub type ChildKeys<T> =
+        StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, Vec<(u64, AccountId)>, ValueQuery>;
+    /// (share /`u64::MAX`, parent) of a child on a subnet.
+    #[pallet::storage]
+    pub type ParentKeys<T> =
+        StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, Vec<(u64, AccountId)>, ValueQuery>;
+    /// Children to come, and the block after which they do.
+    #[pallet::storage]
+    pub type PendingChildKeys<T> =
+        StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, (Vec<(u64, AccountId)>, u64), ValueQuery>;
+    #[pallet::storage]
+    pub type PendingChildKeyCooldown<T> = StorageValue<_, u64, ValueQuery, ConstU64<7_200>>;
+    #[pallet::storage]
+    pub type ChildkeyTake<T> = StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, u16, ValueQuery>;
+    #[pallet::storage]
+    pub type MinChildkeyTake<T> = StorageValue<_, u16, ValueQuery>;
+    #[pallet::storage]
+    pub type MaxChildkeyTake<T> = StorageValue<_, u16, ValueQuery, ConstU16<11_796>>;
+    #[pallet::storage]
+    pub type TxChildkeyTakeRateLimit<T> = StorageValue<_, u64, ValueQuery, ConstU64<216_000>>;
+    #[pallet::storage]
+    pub type MinDelegateTake<T> = StorageValue<_, u16, ValueQuery>;
+    #[pallet::storage]
+    pub type MaxDelegateTake<T> = StorageValue<_, u16, ValueQuery, ConstU16<11_796>>;
+    #[pallet::storage]
+    pub type TxDelegateTakeRateLimit<T> = StorageValue<_, u64, ValueQuery, ConstU64<216_000>>;
+    #[pallet::storage]
+    pub type LastTxBlockDelegateTake<T> = StorageMap<_, Identity, AccountId, u64, ValueQuery>;
+    /// Hotkey, subnet, kind of transaction -> block of the last one.
+    #[pallet::storage]
+    pub type TransactionKeyLastBlock<T> = StorageNMap<
+        _,
+        (NMapKey<Blake2_128Concat, AccountId>, NMapKey<Identity, NetUid>, NMapKey<Identity, u16>),
+        u64,
+        ValueQuery,
+    >;
     /// Delegate take of a hotkey, /65535.
     #[pallet::storage]
     pub type Delegates<T> = StorageMap<_, Blake2_128Concat, AccountId, u16, ValueQuery, ConstU16<11_796>>;

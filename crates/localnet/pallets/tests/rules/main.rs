@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admin;
+mod children;
 mod commit_reveal;
 mod commitments;
 mod emission;
 mod epoch;
 mod info;
+mod moves;
 mod pow;
 mod registration;
 mod serving;

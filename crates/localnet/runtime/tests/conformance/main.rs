@@ -16,7 +16,7 @@ use render::{Names, StorageLine};
 const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Drand"];
 
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
-const FAST_DEFAULTS: [&str; 2] = ["Tempo", "NetworkRateLimit"];
+const FAST_DEFAULTS: [&str; 4] = ["Tempo", "NetworkRateLimit", "PendingChildKeyCooldown", "TxChildkeyTakeRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
 const NEWER_STORAGE: [&str; 9] = [
     "LastPowRegistrationBlock",
