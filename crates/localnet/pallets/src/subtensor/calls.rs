@@ -152,6 +152,34 @@ mod calls {
             Self::do_remove_stake(origin, hotkey, netuid, amount_unstaked)
         }
 
+        /// Stakes as far as the price stays at or below `limit_price`, rao per alpha.
+        #[pallet::call_index(88)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn add_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            amount_staked: u64,
+            limit_price: u64,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            Self::do_add_stake_limit(origin, hotkey, netuid, amount_staked, limit_price, allow_partial)
+        }
+
+        /// Unstakes as far as the price stays at or above `limit_price`, rao per alpha.
+        #[pallet::call_index(89)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn remove_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            amount_unstaked: u64,
+            limit_price: u64,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            Self::do_remove_stake_limit(origin, hotkey, netuid, amount_unstaked, limit_price, allow_partial)
+        }
+
         /// Publishes where the caller listens.
         #[pallet::call_index(4)]
         #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
@@ -172,6 +200,26 @@ mod calls {
                 netuid,
                 AxonInfo { block: 0, version, ip, port, ip_type, protocol, placeholder1, placeholder2 },
             )
+        }
+
+        /// Publishes where the caller listens, and a public key beside it.
+        #[pallet::call_index(40)]
+        #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
+        #[allow(clippy::too_many_arguments)] // the public signature
+        pub fn serve_axon_tls(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+            protocol: u8,
+            placeholder1: u8,
+            placeholder2: u8,
+            certificate: Vec<u8>,
+        ) -> DispatchResult {
+            let axon = AxonInfo { block: 0, version, ip, port, ip_type, protocol, placeholder1, placeholder2 };
+            Self::do_serve_axon_tls(origin, netuid, axon, &certificate)
         }
 
         /// Publishes where the caller serves metrics.

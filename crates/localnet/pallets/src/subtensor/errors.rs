@@ -151,6 +151,9 @@ mod errors {
         /// The pool cannot serve this amount.
         #[codec(index = 83)]
         InsufficientLiquidity,
+        /// The price would pass the caller's limit.
+        #[codec(index = 84)]
+        SlippageTooHigh,
         /// `start_call` was already made.
         #[codec(index = 88)]
         FirstEmissionBlockNumberAlreadySet,
@@ -160,6 +163,9 @@ mod errors {
         /// The subnet's token is not enabled: `start_call` first.
         #[codec(index = 94)]
         SubtokenDisabled,
+        /// The price is past the caller's limit already.
+        #[codec(index = 96)]
+        ZeroMaxStakeAmount,
         /// An arithmetic result does not fit.
         #[codec(index = 105)]
         Overflow,
