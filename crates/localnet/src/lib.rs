@@ -148,18 +148,18 @@ impl Localnet {
         let address = listener.local_addr().map_err(|e| server(&e))?;
         let state = config.state.clone();
         let (fast, states) = (config.fast, config.states.max(16));
-        let slot = config.block_time.filter(|t| !t.is_zero()).map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
-        let slot = slot.unwrap_or(starling_runtime::PUBLIC_SLOT);
         let opened = tokio::task::spawn_blocking(move || {
-            let mut genesis = starling_runtime::dev_genesis(fast);
-            genesis.aura.slot_millis = slot;
-            let genesis = serde_json::to_vec(&genesis).map_err(|e| LocalnetError::Genesis(e.to_string()))?;
+            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast))
+                .map_err(|e| LocalnetError::Genesis(e.to_string()))?;
             let interface = starling_runtime::Runtime::metadata_at_version(15).map(|metadata| metadata.encode());
             let interface = sp_crypto_hashing::blake2_256(&interface.unwrap_or_default());
             let store = state.map(|directory| store::Store::open(&directory, &interface)).transpose()?;
             Chain::open(store, genesis, states)
         });
         let chain = Arc::new(opened.await.map_err(|e| server(&e))??);
+        if let Some(time) = config.block_time.filter(|time| !time.is_zero()) {
+            chain.set_slot(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        }
         let module = rpc::module(chain.clone()).map_err(|e| server(&e))?;
         let handle = listener.start(module);
         let (stop, stopped) = watch::channel(false);

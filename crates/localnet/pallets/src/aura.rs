@@ -1,14 +1,20 @@
 //! `Aura` (pallet index 3): the public constant from which official clients take the seconds per block.
 //!
-//! Nobody authors here by slots. The node's pace is part of genesis, so that the constant tells the truth about this chain; clients
-//! compute reveal rounds and waits from it (chain.md 5.2).
+//! Nobody authors here by slots, and the pace is no part of the state: a chain may be continued at another one. So the node hands it in
+//! beside the state ([`SlotMillis`]), and the constant tells the truth about this node; clients compute reveal rounds and waits from it
+//! (chain.md 5.2).
 
-use frame_support::{pallet_prelude::*, traits::ConstU64};
+use frame_support::pallet_prelude::*;
 
 pub use pallet::*;
 
 /// Milliseconds per block of the public chain.
 pub const PUBLIC_SLOT: u64 = 12_000;
+
+sp_externalities::decl_extension! {
+    /// The node's milliseconds per block.
+    pub struct SlotMillis(u64);
+}
 
 #[frame_support::pallet]
 #[allow(missing_docs)]
@@ -20,43 +26,21 @@ pub mod pallet {
 
     #[pallet::config]
     pub trait Config: frame_system::Config {
-        /// Milliseconds per block: [`Pace`] of the runtime.
+        /// Milliseconds per block: [`Pace`](super::Pace).
         #[pallet::constant]
         type SlotDuration: Get<u64>;
     }
-
-    /// Of this chain's own, not public: what `SlotDuration` says.
-    #[pallet::storage]
-    pub type SlotMillis<T> = StorageValue<_, u64, ValueQuery, ConstU64<PUBLIC_SLOT>>;
-
-    #[pallet::genesis_config]
-    pub struct GenesisConfig<T: Config> {
-        /// Milliseconds per block.
-        pub slot_millis: u64,
-        #[serde(skip)]
-        pub _marker: core::marker::PhantomData<T>,
-    }
-
-    impl<T: Config> Default for GenesisConfig<T> {
-        fn default() -> Self {
-            Self { slot_millis: PUBLIC_SLOT, _marker: core::marker::PhantomData }
-        }
-    }
-
-    #[pallet::genesis_build]
-    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
-        fn build(&self) {
-            SlotMillis::<T>::put(self.slot_millis.max(1));
-        }
-    }
 }
 
-/// The pace that genesis set. Metadata is also read where there is no chain, for its shape alone: then it is the public one.
+/// The node's pace; the public one where no node runs (metadata is also read for its shape alone).
 #[derive(Debug)]
-pub struct Pace<T>(core::marker::PhantomData<T>);
+pub struct Pace;
 
-impl<T: Config> Get<u64> for Pace<T> {
+impl Get<u64> for Pace {
     fn get() -> u64 {
-        if sp_externalities::with_externalities(|_| ()).is_some() { SlotMillis::<T>::get() } else { PUBLIC_SLOT }
+        use sp_externalities::ExternalitiesExt;
+        let pace =
+            |mut ext: &mut dyn sp_externalities::Externalities| ext.extension::<SlotMillis>().map(|millis| millis.0);
+        sp_externalities::with_externalities(pace).flatten().unwrap_or(PUBLIC_SLOT)
     }
 }

@@ -1,6 +1,6 @@
 //! `SubtensorTransactionExtension`: refusals in the pool, before a block is spent on them (chain.md 1.5).
 //!
-//! Checked here: stake, rate limit and reveal window of weights calls, the rate limit of new networks, and endpoints. Everything is checked again at
+//! Checked here: stake, rate limit and reveal window of weights calls, the rate limit of new networks, proofs of work, and endpoints. Everything is checked again at
 //! dispatch; this only saves a nonce and tells sooner.
 
 use frame_support::{pallet_prelude::*, traits::IsSubType};
@@ -48,6 +48,8 @@ const INVALID_PORT: u8 = 13;
 const COMMIT_NOT_FOUND: u8 = 16;
 const NOT_IN_REVEAL_RANGE: u8 = 17;
 const INPUT_LENGTHS_UNEQUAL: u8 = 18;
+const NON_ASSOCIATED_COLDKEY: u8 = 25;
+const BAD_REQUEST: u8 = 255;
 
 fn no(code: u8) -> TransactionValidityError {
     InvalidTransaction::Custom(code).into()
@@ -111,6 +113,15 @@ fn endpoint<T: Config>(
     Ok(())
 }
 
+fn pow_refused<T: Config>(error: s::Error<T>) -> TransactionValidityError {
+    no(match error {
+        s::Error::SubnetNotExists => SUBNET_NOT_EXISTS,
+        s::Error::NonAssociatedColdKey => NON_ASSOCIATED_COLDKEY,
+        s::Error::TooManyRegistrationsThisBlock => RATE_LIMIT,
+        _ => BAD_REQUEST,
+    })
+}
+
 fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionValidityError> {
     match call {
         Call::set_weights { netuid, .. } => set::<T>(who, *netuid, 0),
@@ -141,6 +152,10 @@ fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionVa
                 no(INPUT_LENGTHS_UNEQUAL)
             );
             stake::<T>(who, *netuid)
+        }
+        // Free of fee, so a bad proof must not cost a block.
+        Call::pow_register { netuid, work_block, nonce, work, hotkey } => {
+            Pallet::<T>::check_pow_registration(who, *netuid, *work_block, *nonce, work, hotkey).map_err(pow_refused)
         }
         Call::register_network { .. } => {
             ensure!(Pallet::<T>::network_rate_limit_passed(Pallet::<T>::now()), no(RATE_LIMIT));

@@ -206,6 +206,10 @@ pub enum Hyperparameter {
     BurnHalfLife,
     #[codec(index = 206)]
     BurnIncreaseMult,
+    #[codec(index = 207)]
+    ActivityCutoffFactor,
+    #[codec(index = 208)]
+    TriggerEpoch,
 }
 
 /// Key of `LastRateLimitedBlock` (tags as in the public snapshot).

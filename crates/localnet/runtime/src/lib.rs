@@ -33,7 +33,7 @@ use starling_pallets::{
 mod genesis;
 
 pub use genesis::{ENDOWED, dev_genesis};
-pub use starling_pallets::aura::PUBLIC_SLOT;
+pub use starling_pallets::aura::{PUBLIC_SLOT, SlotMillis};
 
 pub type AccountId = AccountId32;
 pub type Balance = u64;
@@ -202,7 +202,7 @@ impl starling_pallets::subtensor::Config for Runtime {
 }
 
 impl starling_pallets::aura::Config for Runtime {
-    type SlotDuration = starling_pallets::aura::Pace<Runtime>;
+    type SlotDuration = starling_pallets::aura::Pace;
 }
 
 impl starling_pallets::commitments::Config for Runtime {

@@ -236,6 +236,37 @@ mod calls {
             Self::do_serve_prometheus(origin, netuid, PrometheusInfo { block: 0, version, ip, port, ip_type })
         }
 
+        /// Registers a hotkey for the current burn; the proof of work that the call once wanted is not looked at (chain.md 1).
+        #[pallet::call_index(6)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn register(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            block_number: u64,
+            nonce: u64,
+            work: Vec<u8>,
+            hotkey: AccountId,
+            coldkey: AccountId,
+        ) -> DispatchResult {
+            let _ = (block_number, nonce, work, coldkey);
+            Self::do_burned_register(origin, netuid, hotkey, None)
+        }
+
+        /// Registers a hotkey for a proof of work (chain.md 8.9 b). Newer than the snapshots: its name is public (SDK 11.3.0), its
+        /// index is this chain's own.
+        #[pallet::call_index(200)]
+        #[pallet::weight(free(&netuid))]
+        pub fn pow_register(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            work_block: u64,
+            nonce: u64,
+            work: Vec<u8>,
+            hotkey: AccountId,
+        ) -> DispatchResult {
+            Self::do_pow_register(origin, netuid, work_block, nonce, work, hotkey)
+        }
+
         /// Registers a hotkey for the current burn.
         #[pallet::call_index(7)]
         #[pallet::weight(Weight::from_parts(HEAVY, 0))]
@@ -290,6 +321,20 @@ mod calls {
         #[pallet::weight(Weight::from_parts(LIGHT, 0))]
         pub fn set_tempo(origin: OriginFor<T>, netuid: NetUid, tempo: u16) -> DispatchResult {
             Self::do_set_tempo(origin, netuid, tempo)
+        }
+
+        /// Sets after how many thousandths of a tempo a silent neuron is inactive; the subnet's owner calls it.
+        #[pallet::call_index(140)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn set_activity_cutoff_factor(origin: OriginFor<T>, netuid: NetUid, factor_milli: u32) -> DispatchResult {
+            Self::do_set_activity_cutoff_factor(origin, netuid, factor_milli)
+        }
+
+        /// Has an epoch run `AdminFreezeWindow` blocks from now; the subnet's owner calls it.
+        #[pallet::call_index(141)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn trigger_epoch(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
+            Self::do_trigger_epoch(origin, netuid)
         }
     }
 }

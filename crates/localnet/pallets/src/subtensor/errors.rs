@@ -61,6 +61,15 @@ mod errors {
         /// The hotkey already has a uid on this subnet.
         #[codec(index = 21)]
         HotKeyAlreadyRegisteredInSubNet,
+        /// The proof's block is too old, not yet made, or used up.
+        #[codec(index = 24)]
+        InvalidWorkBlock,
+        /// The proof does not meet the subnet's difficulty.
+        #[codec(index = 25)]
+        InvalidDifficulty,
+        /// The proof is not the one that nonce, block, hotkey and coldkey give.
+        #[codec(index = 26)]
+        InvalidSeal,
         /// A weight is above `MaxWeightsLimit`.
         #[codec(index = 27)]
         MaxWeightExceeded,
@@ -196,5 +205,14 @@ mod errors {
         /// Activity cutoff factor out of bounds.
         #[codec(index = 145)]
         ActivityCutoffFactorMilliOutOfBounds,
+        /// An epoch out of turn is already asked for.
+        #[codec(index = 146)]
+        EpochTriggerAlreadyPending,
+        /// The next epoch comes sooner than a triggered one could.
+        #[codec(index = 147)]
+        AutoEpochAlreadyImminent,
+        /// With commit-reveal on, an epoch out of turn would lose committed weights.
+        #[codec(index = 148)]
+        DynamicTempoBlockedByCommitReveal,
     }
 }

@@ -88,6 +88,12 @@ mod events {
         },
         MinAllowedUidsSet(NetUid, u16),
         MinNonImmuneUidsSet(NetUid, u16),
+        /// The owner asked for an epoch out of turn.
+        EpochTriggered {
+            netuid: NetUid,
+            by: AccountId,
+            fires_at: u64,
+        },
         /// `MaxEpochsPerBlock` was reached; this subnet's epoch runs later.
         EpochDeferred {
             netuid: NetUid,

@@ -275,6 +275,9 @@ mod storage {
     pub type RegistrationsThisInterval<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery>;
     #[pallet::storage]
     pub type LastAdjustmentBlock<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
+    /// Block of the last proof of work that a hotkey registered with.
+    #[pallet::storage]
+    pub type LastPowRegistrationBlock<T> = StorageMap<_, Blake2_128Concat, AccountId, u64, OptionQuery>;
     #[pallet::storage]
     pub type RAORecycledForRegistration<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
 

@@ -18,7 +18,8 @@ const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Dra
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
 const FAST_DEFAULTS: [&str; 2] = ["Tempo", "NetworkRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
-const NEWER_STORAGE: [&str; 10] = [
+const NEWER_STORAGE: [&str; 11] = [
+    "LastPowRegistrationBlock",
     "LastEpochBlock",
     "PendingEpochAt",
     "SubnetEpochIndex",
@@ -32,11 +33,14 @@ const NEWER_STORAGE: [&str; 10] = [
 ];
 /// Storage whose other differences are meant.
 const OTHER_STORAGE: [(&str, &str); 2] = [
-    ("NetworkPowRegistrationAllowed", "off by default: this chain has no proof-of-work registration"),
+    ("NetworkPowRegistrationAllowed", "off by default, as newer runtimes have it: owners switch it on"),
     ("LastRateLimitedBlock", "the key's type has fewer variants"),
 ];
 /// Calls that are newer than the snapshot (chain.md 1).
-const NEWER_CALLS: [&str; 5] = [
+const NEWER_CALLS: [&str; 8] = [
+    "pow_register",
+    "set_activity_cutoff_factor",
+    "trigger_epoch",
     "register_limit",
     "set_tempo",
     "sudo_set_activity_cutoff_factor",
@@ -44,7 +48,8 @@ const NEWER_CALLS: [&str; 5] = [
     "sudo_set_burn_increase_mult",
 ];
 /// Events that are newer than the snapshot, or changed since (chain.md 1.3, 1.5).
-const NEWER_EVENTS: [&str; 6] = [
+const NEWER_EVENTS: [&str; 7] = [
+    "EpochTriggered",
     "ActivityCutoffFactorMilliSet",
     "BurnHalfLifeSet",
     "BurnIncreaseMultSet",
@@ -52,8 +57,14 @@ const NEWER_EVENTS: [&str; 6] = [
     "EpochSkipped",
     "BatchWeightItemFailed",
 ];
-const NEWER_ERRORS: [&str; 3] =
-    ["RegistrationPriceLimitExceeded", "TempoOutOfBounds", "ActivityCutoffFactorMilliOutOfBounds"];
+const NEWER_ERRORS: [&str; 6] = [
+    "RegistrationPriceLimitExceeded",
+    "TempoOutOfBounds",
+    "ActivityCutoffFactorMilliOutOfBounds",
+    "EpochTriggerAlreadyPending",
+    "AutoEpochAlreadyImminent",
+    "DynamicTempoBlockedByCommitReveal",
+];
 /// Runtime API functions that are newer than the snapshot (chain.md 2).
 const NEWER_APIS: [&str; 4] = [
     "get_subnet_hyperparams_v3",
