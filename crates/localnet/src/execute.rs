@@ -22,7 +22,7 @@ use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityError},
 };
 use sp_state_machine::{DBValue, Ext, OverlayedChanges, TrieBackend, TrieBackendBuilder, TrieBackendStorage};
-use starling_runtime::{Block, Header, RuntimeCall, SlotMillis, UncheckedExtrinsic};
+use starling_runtime::{Block, Header, NotNewer, Presentation, RuntimeCall, SlotMillis, UncheckedExtrinsic};
 
 /// Calls within calls, at most. FRAME decodes and dispatches them by recursion; natively a stack that overflows ends the process,
 /// where a node's wasm would only trap. FRAME's own limit (256) is applied after a first decoding without one.
@@ -155,11 +155,13 @@ fn drain(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State) -> Result<C
     Ok(result)
 }
 
-/// Block 0 from a genesis configuration.
-pub fn genesis(nodes: &Nodes, json: Vec<u8>) -> Result<(Header, Changes), String> {
+/// Block 0 from a genesis configuration, of a chain that begins as this runtime.
+pub fn genesis(nodes: &Nodes, json: Vec<u8>, runtime: &Presentation) -> Result<(Header, Changes), String> {
     let empty = sp_state_machine::new_in_mem::<BlakeTwo256>();
     let empty = state(nodes, *empty.root());
     let mut overlay = OverlayedChanges::default();
+    // First of all: genesis notes the version, so that the first upgrade is seen as one.
+    within(&mut overlay, &empty, || runtime.found())?;
     let answer = dispatch(&mut overlay, &empty, "GenesisBuilder_build_state", &json.encode())?;
     let built: Result<(), String> = Decode::decode(&mut &answer[..]).map_err(|e| e.to_string())?;
     built?;
@@ -237,6 +239,11 @@ impl<'a> Builder<'a> {
     /// The runtime's answer to an extrinsic (an `ApplyExtrinsicResult`).
     pub fn apply(&mut self, extrinsic: &[u8]) -> Result<Vec<u8>, String> {
         dispatch(&mut self.overlay, self.state, "BlockBuilder_apply_extrinsic", extrinsic)
+    }
+
+    /// Have the blocks after this one run as another runtime; this one still ends as it began.
+    pub fn upgrade(&mut self, to: &Presentation) -> Result<Result<(), NotNewer>, String> {
+        within(&mut self.overlay, self.state, || to.enact())
     }
 
     /// End the block.

@@ -31,6 +31,10 @@ use starling_pallets::{
 };
 
 mod genesis;
+pub mod metadata;
+pub mod presentation;
+
+pub use presentation::{Hyperparams, NotNewer, Presentation};
 
 pub use genesis::{ENDOWED, dev_genesis};
 pub use starling_pallets::aura::{PUBLIC_SLOT, SlotMillis};
@@ -61,7 +65,7 @@ pub type UncheckedExtrinsic = generic::UncheckedExtrinsic<Address, RuntimeCall, 
 pub type Executive =
     frame_executive::Executive<Runtime, Block, frame_system::ChainContext<Runtime>, Runtime, AllPalletsWithSystem>;
 
-/// The public runtime of June 2026, whose interface this follows.
+/// The public runtime of June 2026, whose interface this follows; [`presentation`] may show another `spec_version`.
 pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: std::borrow::Cow::Borrowed("node-subtensor"),
     impl_name: std::borrow::Cow::Borrowed("starling-localnet"),
@@ -114,7 +118,6 @@ mod runtime {
 }
 
 parameter_types! {
-    pub const Version: RuntimeVersion = VERSION;
     pub BlockWeights: frame_system::limits::BlockWeights = frame_system::limits::BlockWeights::with_sensible_defaults(
         Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND.saturating_mul(4), u64::MAX),
         Perbill::from_percent(75),
@@ -130,7 +133,7 @@ impl frame_system::Config for Runtime {
     type AccountData = pallet_balances::AccountData<Balance>;
     type BlockWeights = BlockWeights;
     type BlockHashCount = ConstU32<2400>;
-    type Version = Version;
+    type Version = presentation::Version;
     type SS58Prefix = ConstU16<42>;
 }
 
@@ -199,6 +202,7 @@ impl starling_pallets::subtensor::Config for Runtime {
     type Commitments = Commitments;
     type MinTempo = ConstU16<2>;
     type MaxTempo = ConstU16<50_400>;
+    type RemovedStorage = presentation::RemovedStorage;
 }
 
 impl starling_pallets::aura::Config for Runtime {
@@ -220,7 +224,7 @@ pub const NO_KEYS: KeyTypeId = KeyTypeId(*b"none");
 impl_runtime_apis! {
     impl sp_api::Core<Block> for Runtime {
         fn version() -> RuntimeVersion {
-            VERSION
+            <presentation::Version as frame_support::traits::Get<_>>::get()
         }
         fn execute_block(block: <Block as BlockT>::LazyBlock) {
             Executive::execute_block(block);
@@ -232,10 +236,10 @@ impl_runtime_apis! {
 
     impl sp_api::Metadata<Block> for Runtime {
         fn metadata() -> OpaqueMetadata {
-            OpaqueMetadata::new(Runtime::metadata().into())
+            OpaqueMetadata::new(metadata::at_version(14).unwrap_or_default())
         }
         fn metadata_at_version(version: u32) -> Option<OpaqueMetadata> {
-            Runtime::metadata_at_version(version)
+            metadata::at_version(version).map(OpaqueMetadata::new)
         }
         fn metadata_versions() -> Vec<u32> {
             Runtime::metadata_versions()
@@ -437,6 +441,9 @@ impl_runtime_apis! {
 
 /// Call a runtime API function by name inside externalities; `None` if there is no such function.
 pub fn dispatch(method: &str, data: &[u8]) -> Option<Vec<u8>> {
+    if !Presentation::now().has_function(method) {
+        return None;
+    }
     api::dispatch(method, data)
 }
 

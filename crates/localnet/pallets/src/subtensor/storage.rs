@@ -322,6 +322,15 @@ mod storage {
     #[pallet::storage]
     pub type StakeWeight<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
 
+    // Written only where `RemovedStorage` says so; newer runtimes have them no more.
+
+    #[pallet::storage]
+    pub type Rank<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
+    #[pallet::storage]
+    pub type Trust<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
+    #[pallet::storage]
+    pub type PruningScores<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
+
     // Per mechanism.
 
     #[pallet::storage]
