@@ -118,6 +118,11 @@ impl Chain {
         })
     }
 
+    /// Says how many milliseconds lie between blocks, for the clients that ask.
+    pub fn set_slot(&self, millis: u64) {
+        self.nodes.set_slot(millis);
+    }
+
     /// No more blocks; let go of the folder, whoever still holds this chain: connections end later than the node.
     pub fn close(&self) {
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Keeper::Closed;

@@ -170,6 +170,9 @@ impl Localnet {
             Chain::open(store, genesis, &runtime, states)
         });
         let chain = Arc::new(opened.await.map_err(|e| server(&e))??);
+        if let Some(time) = config.block_time.filter(|time| !time.is_zero()) {
+            chain.set_slot(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        }
         let mut upgrades = config.upgrades.clone();
         upgrades.sort_unstable_by_key(|(block, _)| *block);
         let made = chain.best().0.number;

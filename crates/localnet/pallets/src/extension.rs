@@ -179,7 +179,9 @@ fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionVa
             ensure!(Pallet::<T>::network_rate_limit_passed(Pallet::<T>::now()), no(RATE_LIMIT));
             Ok(())
         }
-        Call::serve_axon { netuid, ip, port, ip_type, .. } => endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), true),
+        Call::serve_axon { netuid, ip, port, ip_type, .. } | Call::serve_axon_tls { netuid, ip, port, ip_type, .. } => {
+            endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), true)
+        }
         Call::serve_prometheus { netuid, ip, port, ip_type, .. } => {
             endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), false)
         }

@@ -24,8 +24,9 @@ use starling_pallets::{
     check_nonce::CheckNonce,
     extension::SubtensorTransactionExtension,
     info::{
-        DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SelectiveMetagraph,
-        StakeInfo, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetState,
+        Availability, DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
+        SelectiveMetagraph, SimSwapResult, StakeInfo, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2,
+        SubnetPrice, SubnetState,
     },
 };
 
@@ -36,6 +37,7 @@ pub mod presentation;
 pub use presentation::{Hyperparams, NotNewer, Presentation};
 
 pub use genesis::{ENDOWED, dev_genesis};
+pub use starling_pallets::aura::{PUBLIC_SLOT, SlotMillis};
 
 pub type AccountId = AccountId32;
 pub type Balance = u64;
@@ -95,6 +97,8 @@ mod runtime {
     pub type System = frame_system::Pallet<Runtime>;
     #[runtime::pallet_index(2)]
     pub type Timestamp = pallet_timestamp::Pallet<Runtime>;
+    #[runtime::pallet_index(3)]
+    pub type Aura = starling_pallets::aura::Pallet<Runtime>;
     #[runtime::pallet_index(5)]
     pub type Balances = pallet_balances::Pallet<Runtime>;
     #[runtime::pallet_index(6)]
@@ -199,6 +203,10 @@ impl starling_pallets::subtensor::Config for Runtime {
     type MinTempo = ConstU16<2>;
     type MaxTempo = ConstU16<50_400>;
     type RemovedStorage = presentation::RemovedStorage;
+}
+
+impl starling_pallets::aura::Config for Runtime {
+    type SlotDuration = starling_pallets::aura::Pace;
 }
 
 impl starling_pallets::commitments::Config for Runtime {
@@ -388,6 +396,9 @@ impl_runtime_apis! {
         fn get_stake_info_for_hotkey_coldkey_netuid(hotkey_account: AccountId, coldkey_account: AccountId, netuid: u16) -> Option<StakeInfo> {
             SubtensorModule::stake_info(&hotkey_account, &coldkey_account, netuid)
         }
+        fn get_stake_availability_for_coldkeys(coldkey_accounts: Vec<AccountId>, netuids: Option<Vec<u16>>) -> Availability {
+            SubtensorModule::availability(coldkey_accounts, netuids)
+        }
         /// The pool takes no fee.
         fn get_stake_fee(_: Option<(AccountId, u16)>, _: AccountId, _: Option<(AccountId, u16)>, _: AccountId, _: u64) -> u64 {
             0
@@ -409,6 +420,15 @@ impl_runtime_apis! {
     impl starling_pallets::apis::SwapRuntimeApi<Block> for Runtime {
         fn current_alpha_price(netuid: u16) -> u64 {
             SubtensorModule::alpha_price_rao(netuid)
+        }
+        fn current_alpha_price_all() -> Vec<SubnetPrice> {
+            SubtensorModule::prices()
+        }
+        fn sim_swap_tao_for_alpha(netuid: u16, tao: u64) -> SimSwapResult {
+            SubtensorModule::simulate_buy(netuid, tao)
+        }
+        fn sim_swap_alpha_for_tao(netuid: u16, alpha: u64) -> SimSwapResult {
+            SubtensorModule::simulate_sell(netuid, alpha)
         }
     }
 

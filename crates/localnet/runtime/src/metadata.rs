@@ -29,10 +29,10 @@ const ARGUMENTS: [(&str, &str); 3] = [("netuid", "NetUid"), ("mecid", "MechId"),
 
 /// Metadata of the state at hand in a version (14, 15 or 16), prefixed; `None` for other versions.
 pub fn at_version(version: u32) -> Option<Vec<u8>> {
-    /// By version and presentation: making it takes longer than everything else that a client asks for.
-    type Made = HashMap<(u32, Presentation), Vec<u8>>;
+    /// By version, presentation and pace (a constant): making it takes longer than everything else that a client asks for.
+    type Made = HashMap<(u32, Presentation, u64), Vec<u8>>;
     static MADE: OnceLock<Mutex<Made>> = OnceLock::new();
-    let key = (version, Presentation::now());
+    let key = (version, Presentation::now(), <starling_pallets::aura::Pace as frame_support::traits::Get<u64>>::get());
     let made = MADE.get_or_init(Mutex::default);
     if let Some(bytes) = made.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Some(bytes.clone());

@@ -163,8 +163,7 @@ mod calls {
             limit_price: u64,
             allow_partial: bool,
         ) -> DispatchResult {
-            let limit = Limit { price: limit_price, partial: allow_partial };
-            Self::do_add_stake_limit(origin, hotkey, netuid, amount_staked, limit)
+            Self::do_add_stake_limit(origin, hotkey, netuid, amount_staked, limit_price, allow_partial)
         }
 
         /// [`Self::remove_stake`] while one alpha yields at least `limit_price` rao.
@@ -178,8 +177,7 @@ mod calls {
             limit_price: u64,
             allow_partial: bool,
         ) -> DispatchResult {
-            let limit = Limit { price: limit_price, partial: allow_partial };
-            Self::do_remove_stake_limit(origin, hotkey, netuid, amount_unstaked, limit)
+            Self::do_remove_stake_limit(origin, hotkey, netuid, amount_unstaked, limit_price, allow_partial)
         }
 
         /// Removes all stake at a hotkey on a subnet, if the price allows.
@@ -329,6 +327,26 @@ mod calls {
                 netuid,
                 AxonInfo { block: 0, version, ip, port, ip_type, protocol, placeholder1, placeholder2 },
             )
+        }
+
+        /// Publishes where the caller listens, and a public key beside it.
+        #[pallet::call_index(40)]
+        #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
+        #[allow(clippy::too_many_arguments)] // the public signature
+        pub fn serve_axon_tls(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+            protocol: u8,
+            placeholder1: u8,
+            placeholder2: u8,
+            certificate: Vec<u8>,
+        ) -> DispatchResult {
+            let axon = AxonInfo { block: 0, version, ip, port, ip_type, protocol, placeholder1, placeholder2 };
+            Self::do_serve_axon_tls(origin, netuid, axon, &certificate)
         }
 
         /// Publishes where the caller serves metrics.

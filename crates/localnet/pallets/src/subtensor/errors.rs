@@ -205,6 +205,9 @@ mod errors {
         /// The subnet's token is not enabled: `start_call` first.
         #[codec(index = 94)]
         SubtokenDisabled,
+        /// The price is past the caller's limit already.
+        #[codec(index = 96)]
+        ZeroMaxStakeAmount,
         /// Origin and destination are the same.
         #[codec(index = 97)]
         SameNetuid,

@@ -24,33 +24,7 @@ pub(crate) struct Limit {
 
 const PER_TAO: u64 = 1_000_000_000;
 
-fn root_of(product: U256) -> u64 {
-    u64::try_from(product.integer_sqrt()).unwrap_or(u64::MAX)
-}
-
 impl<T: Config> Pallet<T> {
-    /// TAO that can be spent on a subnet before one alpha costs more than `limit` rao.
-    pub fn most_to_buy(netuid: NetUid, limit: u64) -> u64 {
-        if !Self::is_dynamic(netuid) {
-            return if limit >= PER_TAO { u64::MAX } else { 0 };
-        }
-        let (tao, alpha) = (SubnetTAO::<T>::get(netuid), SubnetAlphaIn::<T>::get(netuid));
-        // The price after it is (tao + x)^2 / (tao * alpha).
-        root_of(U256::from(tao) * U256::from(alpha) * U256::from(limit) / U256::from(PER_TAO)).saturating_sub(tao)
-    }
-
-    /// Alpha that can be sold on a subnet before one alpha yields less than `limit` rao.
-    pub fn most_to_sell(netuid: NetUid, limit: u64) -> u64 {
-        if limit == 0 {
-            return u64::MAX;
-        }
-        if !Self::is_dynamic(netuid) {
-            return if limit <= PER_TAO { u64::MAX } else { 0 };
-        }
-        let (tao, alpha) = (SubnetTAO::<T>::get(netuid), SubnetAlphaIn::<T>::get(netuid));
-        root_of(U256::from(tao) * U256::from(alpha) * U256::from(PER_TAO) / U256::from(limit)).saturating_sub(alpha)
-    }
-
     /// Alpha that can go from one subnet to another before the relative price (of what is left to what is entered) is below `limit`.
     fn most_to_move(from: NetUid, to: NetUid, limit: u64) -> u64 {
         match (Self::is_dynamic(from), Self::is_dynamic(to)) {
@@ -77,38 +51,6 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// The part of an amount that a limit allows.
-    fn within(amount: u64, most: u64, partial: bool) -> Result<u64, DispatchError> {
-        ensure!(most > 0 && (partial || amount <= most), Error::<T>::SlippageTooHigh);
-        Ok(amount.min(most))
-    }
-
-    pub(crate) fn do_add_stake_limit(
-        origin: OriginFor<T>,
-        hotkey: AccountId,
-        netuid: NetUid,
-        tao: u64,
-        limit: Limit,
-    ) -> DispatchResult {
-        ensure_signed(origin.clone())?;
-        ensure!(Self::exists(netuid), Error::<T>::SubnetNotExists);
-        let part = Self::within(tao, Self::most_to_buy(netuid, limit.price), limit.partial)?;
-        Self::do_add_stake(origin, hotkey, netuid, part)
-    }
-
-    pub(crate) fn do_remove_stake_limit(
-        origin: OriginFor<T>,
-        hotkey: AccountId,
-        netuid: NetUid,
-        alpha: u64,
-        limit: Limit,
-    ) -> DispatchResult {
-        ensure_signed(origin.clone())?;
-        ensure!(Self::exists(netuid), Error::<T>::SubnetNotExists);
-        let part = Self::within(alpha, Self::most_to_sell(netuid, limit.price), limit.partial)?;
-        Self::do_remove_stake(origin, hotkey, netuid, part)
-    }
-
     pub(crate) fn do_remove_stake_full(
         origin: OriginFor<T>,
         hotkey: AccountId,
@@ -118,7 +60,7 @@ impl<T: Config> Pallet<T> {
         let coldkey = ensure_signed(origin.clone())?;
         let all = Self::stake_of(&hotkey, &coldkey, netuid);
         match limit {
-            Some(price) => Self::do_remove_stake_limit(origin, hotkey, netuid, all, Limit { price, partial: false }),
+            Some(price) => Self::do_remove_stake_limit(origin, hotkey, netuid, all, price, false),
             None => Self::do_remove_stake(origin, hotkey, netuid, all),
         }
     }
@@ -164,7 +106,7 @@ impl<T: Config> Pallet<T> {
         }
         let across = from.netuid != to.netuid;
         let amount = match limit.filter(|_| across) {
-            Some(limit) => Self::within(alpha, Self::most_to_move(from.netuid, to.netuid, limit.price), limit.partial)?,
+            Some(limit) => Self::filled(alpha, Self::most_to_move(from.netuid, to.netuid, limit.price), limit.partial)?,
             None => alpha,
         };
         let held = Self::stake_of(&from.hotkey, &from.coldkey, from.netuid);

@@ -230,6 +230,10 @@ mod storage {
     #[pallet::storage]
     pub type MinNonImmuneUids<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<10>>;
 
+    /// Newer than the metadata at hand: only the name and the values' names are known (chain.md 0).
+    #[pallet::storage]
+    pub type SubnetEpochConsensus<T> = StorageMap<_, Identity, NetUid, crate::types::EpochConsensus, ValueQuery>;
+
     // Registration.
 
     #[pallet::storage]
@@ -247,6 +251,10 @@ mod storage {
     #[pallet::storage]
     pub type BurnIncreaseMult<T: Config> =
         StorageMap<_, Identity, NetUid, FixedU128, ValueQuery, DefaultBurnIncreaseMult<T>>;
+    /// Part of the price that becomes collateral, /65535. Newer than the metadata at hand; 0 says that there is no collateral, and
+    /// no call changes it.
+    #[pallet::storage]
+    pub type CollateralLockShare<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery>;
     #[pallet::storage]
     pub type Difficulty<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<10_000_000>>;
     #[pallet::storage]

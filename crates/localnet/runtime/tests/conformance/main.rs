@@ -18,7 +18,7 @@ const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Dra
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
 const FAST_DEFAULTS: [&str; 4] = ["Tempo", "NetworkRateLimit", "PendingChildKeyCooldown", "TxChildkeyTakeRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
-const NEWER_STORAGE: [&str; 9] = [
+const NEWER_STORAGE: [&str; 11] = [
     "LastPowRegistrationBlock",
     "LastEpochBlock",
     "PendingEpochAt",
@@ -27,6 +27,8 @@ const NEWER_STORAGE: [&str; 9] = [
     "ActivityCutoffFactorMilli",
     "BurnHalfLife",
     "BurnIncreaseMult",
+    "SubnetEpochConsensus",
+    "CollateralLockShare",
     "NewSubnetParams",
 ];
 /// Storage whose other differences are meant.
@@ -64,7 +66,12 @@ const NEWER_ERRORS: [&str; 6] = [
     "DynamicTempoBlockedByCommitReveal",
 ];
 /// Runtime API functions that are newer than the snapshot (chain.md 2).
-const NEWER_APIS: [&str; 3] = ["get_subnet_hyperparams_v3", "get_subnet_account_id", "get_next_epoch_start_block"];
+const NEWER_APIS: [&str; 4] = [
+    "get_subnet_hyperparams_v3",
+    "get_subnet_account_id",
+    "get_next_epoch_start_block",
+    "get_stake_availability_for_coldkeys",
+];
 
 fn metadata() -> RuntimeMetadataV16 {
     let opaque = starling_runtime::Runtime::metadata_at_version(16).unwrap();
@@ -298,6 +305,7 @@ fn transaction_extensions_come_in_the_public_order() {
     for (name, expected) in [
         ("System", 0),
         ("Timestamp", 2),
+        ("Aura", 3),
         ("Balances", 5),
         ("TransactionPayment", 6),
         ("SubtensorModule", 7),
