@@ -7,6 +7,10 @@ default:
 setup:
     scripts/setup
 
+# Fetch the official Python packages that the tests use as clients
+clients:
+    scripts/clients
+
 # Build the starling binary
 build:
     scripts/build

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 use serde_json::json;
 
+use starling_localnet::Presentation;
+
 use crate::{Global, output};
 
 /// A local Substrate chain with the subtensor interface, until Ctrl-C.
@@ -19,14 +21,32 @@ pub struct Localnet {
     /// Keep the chain in this folder and continue it after a restart.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Begin as the public runtime of this spec version was: 240 and 365 are older, 425 is June 2026, 466 newer.
+    #[arg(long, value_name = "SPEC", default_value_t = Presentation::CURRENT.spec_version)]
+    runtime: u32,
+    /// The block that upgrades the runtime, to the one after --to; may be given several times.
+    #[arg(long, value_name = "BLOCK", requires = "to")]
+    upgrade_at: Vec<u32>,
+    /// Spec version after the upgrade, one for each --upgrade-at.
+    #[arg(long, value_name = "SPEC", requires = "upgrade_at")]
+    to: Vec<u32>,
 }
 
 impl Localnet {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.upgrade_at.len() == self.to.len(),
+            "{} --upgrade-at and {} --to: each upgrade needs its block and its spec version",
+            self.upgrade_at.len(),
+            self.to.len()
+        );
+        let upgrades = self.upgrade_at.into_iter().zip(self.to.into_iter().map(Presentation::of)).collect();
         let config = starling_localnet::LocalnetConfig {
             listen: self.listen,
             block_time: Some(Duration::from_millis(self.block_time.max(10))),
             state: self.state,
+            runtime: Presentation::of(self.runtime),
+            upgrades,
             ..Default::default()
         };
         let node = starling_localnet::Localnet::start(config).await?;

@@ -232,6 +232,10 @@ impl Client {
 
     // --- runtimes ---
 
+    pub(crate) async fn spec_at(&self, block: [u8; 32]) -> Result<u32, ChainError> {
+        Ok(self.version(Some(block)).await?.spec_version)
+    }
+
     async fn version(&self, at: Option<[u8; 32]>) -> Result<Version, ChainError> {
         self.link().request("state_getRuntimeVersion", at.iter().map(|hash| hex_json(hash)).collect()).await
     }
@@ -315,7 +319,7 @@ impl Client {
         parse_hex(&answer).ok_or_else(|| bad_answer(function, &answer))
     }
 
-    async fn state_storage(&self, key: &[u8], at: Option<[u8; 32]>) -> Result<Option<Vec<u8>>, ChainError> {
+    pub(crate) async fn state_storage(&self, key: &[u8], at: Option<[u8; 32]>) -> Result<Option<Vec<u8>>, ChainError> {
         let mut params = vec![hex_json(key)];
         params.extend(at.iter().map(|hash| hex_json(hash)));
         let answer: Option<String> = self.link().request("state_getStorage", params).await?;

@@ -1,7 +1,7 @@
 //! Sending a transaction and learning what became of it.
 //!
 //! Invariant: what is sent twice is byte for byte the same, so the chain's nonce lets it in at most once; a new one is signed only
-//! after the node has definitely refused the old one. Inclusion is read from finalized blocks, one by one from the block it was
+//! after the node has definitely refused the old one, or a final block shows a runtime for which the old signature is void. Inclusion is read from finalized blocks, one by one from the block it was
 //! made at, never from a subscription (chain.md 10, pitfalls 3 and 7), so a lost connection loses nothing. A transaction lives
 //! [`LIFETIME`] blocks; once they are final without it, it is certain that it did not happen.
 
@@ -32,6 +32,8 @@ use crate::{
 pub const LIFETIME: u32 = 128;
 /// Signatures tried when the node says that nonce or runtime have moved on.
 const ATTEMPTS: u32 = 4;
+/// Upgrades of the runtime that one call outlives while it waits for its block.
+const UPGRADES: u32 = 3;
 /// Times that the same bytes are sent when the connection is lost while sending.
 const SENDINGS: u32 = 5;
 
@@ -89,6 +91,17 @@ struct Signed {
     runtime: Arc<Runtime>,
 }
 
+/// How following a transaction ended.
+enum Followed {
+    /// It is final.
+    Done(Submitted),
+    /// A final block upgraded the runtime and no block up to it has the transaction: it never will be in one.
+    Void {
+        /// The new version.
+        spec: u32,
+    },
+}
+
 #[derive(Deserialize)]
 struct SignedBlock {
     block: Body,
@@ -118,15 +131,30 @@ impl Client {
 
     pub(crate) async fn send_and_follow(&self, signer: &dyn Signer, call: &Call<'_>) -> Result<Submitted, ChainError> {
         let start = Instant::now();
-        let signed = {
-            // One at a time per account, until the node counts it in the next nonce.
-            let queue = self.queue(signer.account());
-            let _turn = queue.lock().await;
-            // Boxed: in a debug build these futures are large, and callers nest them further.
-            Box::pin(self.send(signer, call)).await?
-        };
-        tracing::debug!(call = call.title(), hash = hex::encode(signed.hash), "sent");
-        Box::pin(self.follow(&signed, call, start)).await
+        let mut upgrades = 0;
+        loop {
+            let signed = {
+                // One at a time per account, until the node counts it in the next nonce.
+                let queue = self.queue(signer.account());
+                let _turn = queue.lock().await;
+                // Boxed: in a debug build these futures are large, and callers nest them further.
+                Box::pin(self.send(signer, call)).await?
+            };
+            tracing::debug!(call = call.title(), hash = hex::encode(signed.hash), "sent");
+            match Box::pin(self.follow(&signed, call, start)).await? {
+                Followed::Done(submitted) => return Ok(submitted),
+                Followed::Void { spec } if upgrades < UPGRADES => {
+                    tracing::info!(call = call.title(), spec, "the runtime was upgraded meanwhile: signing again");
+                    self.fresh_runtime(None).await?;
+                    upgrades += 1;
+                }
+                Followed::Void { .. } => {
+                    let last_valid = self.last_finalized();
+                    let extrinsic = format!("0x{}", hex::encode(signed.hash));
+                    return Err(ChainError::Expired { call: call.title(), extrinsic, last_valid });
+                }
+            }
+        }
     }
 
     async fn send(&self, signer: &dyn Signer, call: &Call<'_>) -> Result<Signed, ChainError> {
@@ -227,7 +255,7 @@ impl Client {
     }
 
     /// Looks through finalized blocks until the transaction is there, or cannot come any more.
-    async fn follow(&self, signed: &Signed, call: &Call<'_>, start: Instant) -> Result<Submitted, ChainError> {
+    async fn follow(&self, signed: &Signed, call: &Call<'_>, start: Instant) -> Result<Followed, ChainError> {
         let deadline = start + self.options().inclusion_timeout;
         let last_valid = signed.birth.number.saturating_add(LIFETIME);
         let extrinsic = format!("0x{}", hex::encode(signed.hash));
@@ -243,9 +271,10 @@ impl Client {
                         continue;
                     }
                 };
-                let index = loop {
-                    match self.find(block, &signed.hash).await {
-                        Ok(index) => break index,
+                let (index, spec) = loop {
+                    // The version after the block: one that upgrades was itself made by the old runtime.
+                    match futures::try_join!(self.find(block, &signed.hash), self.spec_at(block.hash)) {
+                        Ok(found) => break found,
                         Err(error) => {
                             trouble = Some(error);
                             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -254,7 +283,10 @@ impl Client {
                 };
                 seen = block.number;
                 if let Some(index) = index {
-                    return Ok((block, index));
+                    return Ok(Ok((block, index)));
+                }
+                if spec != signed.runtime.spec {
+                    return Ok(Err(spec));
                 }
                 if block.number >= last_valid {
                     return Err(ChainError::Expired { call: call.title(), extrinsic: extrinsic.clone(), last_valid });
@@ -263,7 +295,7 @@ impl Client {
             Err(ChainError::Invalid("the block stream ended".into()))
         };
         let found = timeout_at(deadline, looking).await;
-        let (block, index) = found.unwrap_or_else(|_| {
+        let found = found.unwrap_or_else(|_| {
             let trouble = trouble.map(|error| format!("; {error}")).unwrap_or_default();
             Err(ChainError::Deadline {
                 waited_for: format!("{} (transaction {extrinsic}) to be in a final block", call.title()),
@@ -271,7 +303,10 @@ impl Client {
                 last: format!("looked up to block {seen}, it may still be included until block {last_valid}{trouble}"),
             })
         })?;
-        self.outcome(signed, call, block, index).await
+        match found {
+            Ok((block, index)) => self.outcome(signed, call, block, index).await.map(Followed::Done),
+            Err(spec) => Ok(Followed::Void { spec }),
+        }
     }
 
     /// The place of a transaction in a block.
@@ -291,7 +326,11 @@ impl Client {
         block: BlockRef,
         index: u32,
     ) -> Result<Submitted, ChainError> {
-        let records = self.storage_value("System", "Events", &[], Some(block.hash)).await?;
+        // Read as the runtime that made the block wrote them, which is the one signed for; in a block that upgrades, metadata is
+        // already the next one's.
+        let query = signed.runtime.storage("System", "Events", &[])?;
+        let records = self.state_storage(&query.key, Some(block.hash)).await?;
+        let records = signed.runtime.read_storage(&query, records.as_deref())?.unwrap_or(Value::List(Vec::new()));
         let events = events_of(&records, index).map_err(ChainError::decode("System.Events", signed.runtime.spec))?;
         let fee = events
             .iter()

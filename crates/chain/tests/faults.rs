@@ -196,6 +196,35 @@ async fn after_an_upgrade_new_names_work_at_once_and_metadata_is_fetched_once() 
 }
 
 #[tokio::test]
+async fn what_waits_over_an_upgrade_is_signed_again_once_the_old_signature_is_void_for_good() {
+    let Some(bytes) = metadata(FILE) else { return };
+    let node = Node::start(381, bytes, 5).await;
+    node.state().answers = vec![Answer::Take, Answer::Refuse("Invalid Transaction", "Custom error: 3")];
+    let client = Client::connect(&node.url(), options()).await.unwrap();
+    let submission = {
+        let client = client.clone();
+        tokio::spawn(async move { client.submit(&alice(), "SubtensorModule", "start_call", NETUID).await })
+    };
+    while node.state().submitted.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Blocks of the same runtime without it: it may still come, so nothing is signed.
+    let mut seen = client.blocks_from(6);
+    for number in [6, 7] {
+        node.finalize(number);
+        assert_eq!(timeout(PATIENCE, seen.next()).await.unwrap().unwrap().unwrap().number, number);
+        assert_eq!(node.state().submitted.len(), 1);
+    }
+    node.state().spec = 382;
+    node.finalize(8);
+    let error = timeout(PATIENCE, submission).await.expect("it hangs").unwrap().unwrap_err();
+    assert_eq!(error.name(), Some("SubnetNotExists"), "the second one was refused: {error}");
+    let submitted = node.state().submitted.clone();
+    assert_eq!(submitted.len(), 2);
+    assert_ne!(submitted[0], submitted[1], "signed for the new runtime");
+}
+
+#[tokio::test]
 async fn a_refusal_of_the_pool_is_explained_and_not_repeated() {
     let Some(bytes) = metadata(FILE) else { return };
     let node = Node::start(381, bytes, 5).await;

@@ -13,7 +13,7 @@ use sp_core::H256;
 use sp_runtime::transaction_validity::{
     InvalidTransaction, TransactionSource, TransactionValidity, TransactionValidityError,
 };
-use starling_runtime::{AccountId, Header};
+use starling_runtime::{AccountId, Header, Presentation};
 use tokio::sync::{broadcast, mpsc::UnboundedSender};
 
 use crate::{
@@ -68,13 +68,20 @@ pub struct Chain {
     /// Held while a block is made and while the chain is closed; never taken with `inner` held.
     keeper: Mutex<Keeper>,
     made: broadcast::Sender<Made>,
+    /// Upgrades to come, by the block that makes them.
+    planned: Mutex<BTreeMap<u32, Presentation>>,
 }
 
 impl Chain {
     /// Continue what the store holds, or begin with a genesis.
-    pub fn open(store: Option<(Store, Held)>, genesis: Vec<u8>, states: u32) -> Result<Self, LocalnetError> {
+    pub fn open(
+        store: Option<(Store, Held)>,
+        genesis: Vec<u8>,
+        runtime: &Presentation,
+        states: u32,
+    ) -> Result<Self, LocalnetError> {
         let nodes = Nodes::default();
-        let (header, changes) = execute::genesis(&nodes, genesis).map_err(LocalnetError::Genesis)?;
+        let (header, changes) = execute::genesis(&nodes, genesis, runtime).map_err(LocalnetError::Genesis)?;
         let (keeper, held) = match store {
             Some((store, held)) => (Keeper::Disk(store), held),
             None => (Keeper::Memory, Held::default()),
@@ -107,7 +114,13 @@ impl Chain {
             inner: Mutex::new(inner),
             keeper: Mutex::new(keeper),
             made: broadcast::Sender::new(256),
+            planned: Mutex::default(),
         })
+    }
+
+    /// Says how many milliseconds lie between blocks, for the clients that ask.
+    pub fn set_slot(&self, millis: u64) {
+        self.nodes.set_slot(millis);
     }
 
     /// No more blocks; let go of the folder, whoever still holds this chain: connections end later than the node.
@@ -210,6 +223,33 @@ impl Chain {
         Ok(nonce)
     }
 
+    /// The runtime that makes the block after this one (the newest if none is named).
+    pub fn runtime(&self, hash: Option<H256>) -> Result<Presentation, String> {
+        use sp_state_machine::Backend;
+        let code = self.state(hash)?.storage(b":code")?.unwrap_or_default();
+        Ok(Presentation::from_code(&code).unwrap_or_default())
+    }
+
+    /// Have a block (the next one if none is named) upgrade the runtime; says which block it will be.
+    pub fn plan(&self, to: Presentation, block: Option<u32>) -> Result<u32, String> {
+        // No block is in the making while this is held: "the next" is one.
+        let _keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.best().0.number.saturating_add(1);
+        let block = block.unwrap_or(next);
+        if block < next {
+            return Err(format!("block {block} is made already; the next is {next}"));
+        }
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = planned.range(..=block).next_back().map(|(_, p)| p.spec_version);
+        let before = before.map_or_else(|| self.runtime(None).map(|p| p.spec_version), Ok)?;
+        if to.spec_version <= before {
+            let wanted = to.spec_version;
+            return Err(starling_runtime::NotNewer { old: before, new: wanted }.to_string());
+        }
+        planned.insert(block, to);
+        Ok(block)
+    }
+
     /// Make the next block of what waits. What waits stays visible in the pool until the block is there, so that nobody is given
     /// a nonce twice in between.
     pub fn produce(&self) -> Result<(), LocalnetError> {
@@ -224,7 +264,9 @@ impl Chain {
         };
         let state = execute::state(&self.nodes, parent.state_root);
         let at = next_timestamp(&state);
-        let (built, culprit) = narrow(waiting, |waiting| build(&state, &parent, at, waiting));
+        let number = parent.number.saturating_add(1);
+        let upgrade = self.planned.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied();
+        let (built, culprit) = narrow(waiting, |waiting| build(&state, &parent, at, waiting, upgrade));
         let Built { block, changes, included, mut refused } = built.map_err(LocalnetError::Authoring)?;
         if let Some((tx, reason)) = culprit {
             refused.push((tx, Status::Invalid(format!("no block can be made with it: {reason}"))));
@@ -243,6 +285,7 @@ impl Chain {
             let done = included.iter().map(|(tx, _)| tx.hash).chain(refused.iter().map(|(tx, _)| tx.hash));
             inner.pool.remove(done);
         }
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).retain(|block, _| *block > number);
         for (tx, status) in refused {
             tx.tell(&status);
         }
@@ -277,7 +320,13 @@ fn narrow<T, W: Clone>(
     }
 }
 
-fn build(state: &State, parent: &Header, at: u64, waiting: Vec<Waiting>) -> Result<Built, String> {
+fn build(
+    state: &State,
+    parent: &Header,
+    at: u64,
+    waiting: Vec<Waiting>,
+    upgrade: Option<Presentation>,
+) -> Result<Built, String> {
     let mut builder = Builder::new(state, parent, at)?;
     let (mut included, mut refused) = (Vec::new(), Vec::new());
     for tx in waiting {
@@ -293,6 +342,10 @@ fn build(state: &State, parent: &Header, at: u64, waiting: Vec<Waiting>) -> Resu
                 refused.push((tx, Status::Invalid(reason)));
             }
         }
+    }
+    if let Some(Err(refused)) = upgrade.map(|to| builder.upgrade(&to)).transpose()? {
+        // Somebody with sudo was quicker.
+        tracing::warn!(%refused, "no upgrade");
     }
     let (header, extrinsics, changes) = builder.finish()?;
     Ok(Built { block: Stored { header, extrinsics }, changes, included, refused })
@@ -360,7 +413,8 @@ mod tests {
     use starling_runtime::{RuntimeCall, UncheckedExtrinsic, timestamp_set};
 
     fn chain() -> Chain {
-        Chain::open(None, serde_json::to_vec(&starling_runtime::dev_genesis(true)).unwrap(), 16).unwrap()
+        Chain::open(None, serde_json::to_vec(&starling_runtime::dev_genesis(true)).unwrap(), &Presentation::CURRENT, 16)
+            .unwrap()
     }
 
     #[test]

@@ -5,12 +5,16 @@
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use hash_db::Prefix;
 use parity_scale_codec::{Decode, DecodeLimit, Encode};
 use sp_core::H256;
+use sp_externalities::Extensions;
 use sp_runtime::{
     ApplyExtrinsicResult, StateVersion,
     generic::Digest,
@@ -18,17 +22,27 @@ use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityError},
 };
 use sp_state_machine::{DBValue, Ext, OverlayedChanges, TrieBackend, TrieBackendBuilder, TrieBackendStorage};
-use starling_runtime::{Block, Header, RuntimeCall, UncheckedExtrinsic};
+use starling_runtime::{Block, Header, NotNewer, Presentation, RuntimeCall, SlotMillis, UncheckedExtrinsic};
 
 /// Calls within calls, at most. FRAME decodes and dispatches them by recursion; natively a stack that overflows ends the process,
 /// where a node's wasm would only trap. FRAME's own limit (256) is applied after a first decoding without one.
 pub const MAX_DEPTH: u32 = 32;
 
-/// Trie nodes of all states that are kept.
-#[derive(Clone, Default)]
-pub struct Nodes(Arc<RwLock<HashMap<Vec<u8>, Vec<u8>>>>);
+/// Trie nodes of all states that are kept, and the pace at which the node adds to them.
+#[derive(Clone)]
+pub struct Nodes(Arc<RwLock<HashMap<Vec<u8>, Vec<u8>>>>, Arc<AtomicU64>);
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self(Arc::default(), Arc::new(AtomicU64::new(starling_runtime::PUBLIC_SLOT)))
+    }
+}
 
 impl Nodes {
+    /// Milliseconds between blocks, as the runtime's constants will tell.
+    pub fn set_slot(&self, millis: u64) {
+        self.1.store(millis, Ordering::Relaxed);
+    }
     pub fn insert(&self, key: Vec<u8>, value: Vec<u8>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
     }
@@ -84,7 +98,9 @@ fn within<R>(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State, run: im
     // Between these two marks belongs what the runtime opens: transactions that a panic leaves open are rolled back at the second.
     overlay.enter_runtime().map_err(|_| "the runtime is already running".to_owned())?;
     let result = {
-        let mut ext = Ext::new(overlay, state, None);
+        let mut beside = Extensions::new();
+        beside.register(SlotMillis(state.backend_storage().1.load(Ordering::Relaxed)));
+        let mut ext = Ext::new(overlay, state, Some(&mut beside));
         std::panic::catch_unwind(AssertUnwindSafe(|| sp_externalities::set_and_run_with_externalities(&mut ext, run)))
     };
     overlay.exit_runtime().map_err(|_| "the runtime was not running".to_owned())?;
@@ -139,11 +155,13 @@ fn drain(overlay: &mut OverlayedChanges<BlakeTwo256>, state: &State) -> Result<C
     Ok(result)
 }
 
-/// Block 0 from a genesis configuration.
-pub fn genesis(nodes: &Nodes, json: Vec<u8>) -> Result<(Header, Changes), String> {
+/// Block 0 from a genesis configuration, of a chain that begins as this runtime.
+pub fn genesis(nodes: &Nodes, json: Vec<u8>, runtime: &Presentation) -> Result<(Header, Changes), String> {
     let empty = sp_state_machine::new_in_mem::<BlakeTwo256>();
     let empty = state(nodes, *empty.root());
     let mut overlay = OverlayedChanges::default();
+    // First of all: genesis notes the version, so that the first upgrade is seen as one.
+    within(&mut overlay, &empty, || runtime.found())?;
     let answer = dispatch(&mut overlay, &empty, "GenesisBuilder_build_state", &json.encode())?;
     let built: Result<(), String> = Decode::decode(&mut &answer[..]).map_err(|e| e.to_string())?;
     built?;
@@ -221,6 +239,11 @@ impl<'a> Builder<'a> {
     /// The runtime's answer to an extrinsic (an `ApplyExtrinsicResult`).
     pub fn apply(&mut self, extrinsic: &[u8]) -> Result<Vec<u8>, String> {
         dispatch(&mut self.overlay, self.state, "BlockBuilder_apply_extrinsic", extrinsic)
+    }
+
+    /// Have the blocks after this one run as another runtime; this one still ends as it began.
+    pub fn upgrade(&mut self, to: &Presentation) -> Result<Result<(), NotNewer>, String> {
+        within(&mut self.overlay, self.state, || to.enact())
     }
 
     /// End the block.

@@ -1,5 +1,7 @@
 //! A local Substrate chain: the FRAME runtime of `starling-runtime`, executed natively, served over JSON-RPC (design D9, localnet.md).
 //!
+//! It can present itself as an older or a newer public runtime and upgrade itself while clients are connected ([`Presentation`]).
+//!
 //! No consensus: one author makes a block at every tick, and every block is final at once. What is real: the runtime, its trie and
 //! state roots, signatures, fees, nonces, the pool's checks, metadata. Invariant: blocks go on whatever is submitted.
 
@@ -15,6 +17,8 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+
+pub use starling_runtime::{Hyperparams, Presentation};
 
 use chain::Chain;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle};
@@ -33,6 +37,10 @@ pub struct LocalnetConfig {
     pub state: Option<PathBuf>,
     /// Fast hyperparameters (tempo 10, no rate limits) instead of the public chain's.
     pub fast: bool,
+    /// The runtime that a new chain begins as (chain.md 0).
+    pub runtime: Presentation,
+    /// Upgrades to come: the block that makes each, and what the chain is afterwards.
+    pub upgrades: Vec<(u32, Presentation)>,
     /// States of this many blocks can be asked for; blocks themselves are kept for ever.
     pub states: u32,
     /// Largest request, bytes.
@@ -49,6 +57,8 @@ impl Default for LocalnetConfig {
             block_time: Some(Duration::from_millis(250)),
             state: None,
             fast: true,
+            runtime: Presentation::CURRENT,
+            upgrades: Vec::new(),
             states: 1024,
             max_request: 10 << 20,
         }
@@ -85,6 +95,9 @@ pub enum LocalnetError {
     /// The genesis cannot be built.
     #[error("the genesis cannot be built: {0}")]
     Genesis(String),
+    /// An upgrade that cannot be.
+    #[error("the runtime cannot be upgraded: {0}")]
+    Upgrade(String),
     /// A block cannot be made.
     #[error("a block cannot be made: {0}")]
     Authoring(String),
@@ -147,16 +160,26 @@ impl Localnet {
             .map_err(|e| LocalnetError::Bind { address: config.listen, reason: e.to_string() })?;
         let address = listener.local_addr().map_err(|e| server(&e))?;
         let state = config.state.clone();
-        let (fast, states) = (config.fast, config.states.max(16));
+        let (fast, states, runtime) = (config.fast, config.states.max(16), config.runtime);
         let opened = tokio::task::spawn_blocking(move || {
             let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast))
                 .map_err(|e| LocalnetError::Genesis(e.to_string()))?;
             let interface = starling_runtime::Runtime::metadata_at_version(15).map(|metadata| metadata.encode());
             let interface = sp_crypto_hashing::blake2_256(&interface.unwrap_or_default());
             let store = state.map(|directory| store::Store::open(&directory, &interface)).transpose()?;
-            Chain::open(store, genesis, states)
+            Chain::open(store, genesis, &runtime, states)
         });
         let chain = Arc::new(opened.await.map_err(|e| server(&e))??);
+        if let Some(time) = config.block_time.filter(|time| !time.is_zero()) {
+            chain.set_slot(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        }
+        let mut upgrades = config.upgrades.clone();
+        upgrades.sort_unstable_by_key(|(block, _)| *block);
+        let made = chain.best().0.number;
+        // A chain that is continued has made its earlier upgrades already.
+        for (block, to) in upgrades.into_iter().filter(|(block, _)| *block > made) {
+            chain.plan(to, Some(block)).map_err(LocalnetError::Upgrade)?;
+        }
         let module = rpc::module(chain.clone()).map_err(|e| server(&e))?;
         let handle = listener.start(module);
         let (stop, stopped) = watch::channel(false);
@@ -197,6 +220,17 @@ impl Localnet {
         tokio::task::spawn_blocking(move || chain.produce())
             .await
             .map_err(|e| LocalnetError::Authoring(e.to_string()))?
+    }
+
+    /// Have a block (the next one if none is named) upgrade the runtime, as a real chain would; says which block it will be. The blocks
+    /// after it run as the new runtime.
+    ///
+    /// # Errors
+    /// [`LocalnetError::Upgrade`] if the spec version does not increase, or the block is made already.
+    pub async fn upgrade(&self, to: Presentation, block: Option<u32>) -> Result<u32, LocalnetError> {
+        let chain = self.chain.clone();
+        let planned = tokio::task::spawn_blocking(move || chain.plan(to, block)).await;
+        planned.map_err(|e| LocalnetError::Upgrade(e.to_string()))?.map_err(LocalnetError::Upgrade)
     }
 
     /// Until the node stops: it was told to, or it can no longer keep its blocks ([`Self::failure`] says why).

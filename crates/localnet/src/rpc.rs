@@ -1,9 +1,10 @@
 //! JSON-RPC as public nodes serve it (chain.md 8.6, localnet.md): what subxt's backends, polkadot.js and the Python clients use.
 //!
 //! Here: the methods that answer at once, and subscriptions to heads and storage. [`transactions`]: what ends in the pool.
-//! [`chain_head`]: the `chainHead_v1` family. [`subtensor`]: the subtensor's own names.
+//! [`chain_head`]: the `chainHead_v1` family. [`subtensor`]: the subtensor's own names. [`dev`]: what only a local chain has.
 
 mod chain_head;
+mod dev;
 mod subtensor;
 mod transactions;
 
@@ -223,6 +224,7 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
         Ok(hex(&chain.dry_run(&needed::<Bytes>(p, 0)?.0, optional(p, 1)?).map_err(failed)?))
     })?;
     subtensor::register(&mut m)?;
+    dev::register(&mut m)?;
     m.add(&["system_nodeRoles"], |_, _| Ok(json!(["Authority"])))?;
     m.add(&["system_localPeerId"], |_, _| Ok(json!("starling-localnet")))?;
 
@@ -253,15 +255,7 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
         "state_subscribeRuntimeVersion",
         "state_runtimeVersion",
         "state_unsubscribeRuntimeVersion",
-        |_, pending, chain, _| async move {
-            let version = runtime_version(&chain, &[]);
-            let sink = pending.accept().await?;
-            if let Ok(version) = version {
-                sink.send(message(&version)?).await?;
-            }
-            sink.closed().await;
-            SubscriptionResult::Ok(())
-        },
+        |_, pending, chain, _| async move { watch_version(pending, chain).await },
     )?;
     module.register_alias("chain_subscribeRuntimeVersion", "state_subscribeRuntimeVersion")?;
     module.register_alias("chain_unsubscribeRuntimeVersion", "state_unsubscribeRuntimeVersion")?;
@@ -308,6 +302,24 @@ async fn heads(pending: PendingSubscriptionSink, chain: Arc<Chain>) -> Subscript
                 sink.send(message(&block.header)?).await?;
             }
             next = next.saturating_add(1);
+        }
+        tokio::select! {
+            () = sink.closed() => return Ok(()),
+            block = made.recv() => if matches!(block, Err(RecvError::Closed)) { return Ok(()) },
+        }
+    }
+}
+
+/// The runtime's version now, and again whenever it changes.
+async fn watch_version(pending: PendingSubscriptionSink, chain: Arc<Chain>) -> SubscriptionResult {
+    let mut made = chain.subscribe();
+    let sink = pending.accept().await?;
+    let mut told = None;
+    loop {
+        let runtime = chain.runtime(None).map_err(failed)?;
+        if told != Some(runtime) {
+            sink.send(message(&runtime_version(&chain, &[])?)?).await?;
+            told = Some(runtime);
         }
         tokio::select! {
             () = sink.closed() => return Ok(()),

@@ -101,6 +101,8 @@ pub struct EpochOutput {
     pub consensus: Vec<u16>,
     /// How much of a validator's weights the majority supports.
     pub validator_trust: Vec<u16>,
+    /// How much of what a miner was given the majority supports; older runtimes stored it.
+    pub trust: Vec<u16>,
     /// Shares of the miners.
     pub incentive: Vec<u16>,
     /// Shares of the validators.
@@ -136,6 +138,9 @@ pub fn epoch(input: &EpochInput) -> Result<EpochOutput, YumaError> {
     let clipped = consensus::clip(&weights, &consensus);
     let validator_trust = sparse::row_sums(&clipped);
     let mut incentive = sparse::weigh_rows(&clipped, &active_stake, neurons);
+    let given = sparse::weigh_rows(&weights, &active_stake, neurons);
+    let trust: Vec<I32F32> =
+        incentive.iter().zip(&given).map(|(supported, given)| fixed_point::div(*supported, *given)).collect();
     normalise(&mut incentive);
 
     let bond_weights = bonds::penalised(&weights, &clipped, input.bonds_penalty, neurons);
@@ -165,6 +170,7 @@ pub fn epoch(input: &EpochInput) -> Result<EpochOutput, YumaError> {
         stake_weight: stored(&stake),
         consensus: stored(&consensus),
         validator_trust: stored(&validator_trust),
+        trust: stored(&trust),
         incentive: stored(&incentive),
         dividends: stored(&bonded.dividends),
         bonds: stored_bonds,

@@ -3,8 +3,9 @@
 
 use crate::{
     info::{
-        DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SelectiveMetagraph,
-        StakeInfo, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetState,
+        Availability, DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
+        SelectiveMetagraph, SimSwapResult, StakeInfo, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2,
+        SubnetPrice, SubnetState,
     },
     types::{AccountId, MechId, NetUid},
 };
@@ -45,6 +46,7 @@ sp_api::decl_runtime_apis! {
         fn get_stake_info_for_coldkey(coldkey_account: AccountId) -> Vec<StakeInfo>;
         fn get_stake_info_for_coldkeys(coldkey_accounts: Vec<AccountId>) -> Vec<(AccountId, Vec<StakeInfo>)>;
         fn get_stake_info_for_hotkey_coldkey_netuid(hotkey_account: AccountId, coldkey_account: AccountId, netuid: NetUid) -> Option<StakeInfo>;
+        fn get_stake_availability_for_coldkeys(coldkey_accounts: Vec<AccountId>, netuids: Option<Vec<NetUid>>) -> Availability;
         fn get_stake_fee(origin: Option<(AccountId, NetUid)>, origin_coldkey_account: AccountId, destination: Option<(AccountId, NetUid)>, destination_coldkey_account: AccountId, amount: u64) -> u64;
     }
 
@@ -58,8 +60,10 @@ sp_api::decl_runtime_apis! {
         fn get_network_registration_cost() -> u64;
     }
 
-    /// Of the public swap pallet's API: what the plain pool can answer.
     pub trait SwapRuntimeApi {
         fn current_alpha_price(netuid: NetUid) -> u64;
+        fn current_alpha_price_all() -> Vec<SubnetPrice>;
+        fn sim_swap_tao_for_alpha(netuid: NetUid, tao: u64) -> SimSwapResult;
+        fn sim_swap_alpha_for_tao(netuid: NetUid, alpha: u64) -> SimSwapResult;
     }
 }

@@ -1,6 +1,6 @@
 //! `SubtensorTransactionExtension`: refusals in the pool, before a block is spent on them (chain.md 1.5).
 //!
-//! Checked here: stake, rate limit and reveal window of weights calls, the rate limit of new networks, and endpoints. Everything is checked again at
+//! Checked here: stake, rate limit and reveal window of weights calls, the rate limit of new networks, proofs of work, and endpoints. Everything is checked again at
 //! dispatch; this only saves a nonce and tells sooner.
 
 use frame_support::{pallet_prelude::*, traits::IsSubType};
@@ -40,6 +40,7 @@ impl<T: Config + Send + Sync> core::fmt::Debug for SubtensorTransactionExtension
 
 const STAKE_TOO_LOW: u8 = 1;
 const SUBNET_NOT_EXISTS: u8 = 3;
+const NO_HOTKEY_ACCOUNT: u8 = 4;
 const RATE_LIMIT: u8 = 6;
 const NOT_REGISTERED: u8 = 10;
 const INVALID_IP: u8 = 11;
@@ -48,6 +49,10 @@ const INVALID_PORT: u8 = 13;
 const COMMIT_NOT_FOUND: u8 = 16;
 const NOT_IN_REVEAL_RANGE: u8 = 17;
 const INPUT_LENGTHS_UNEQUAL: u8 = 18;
+const NON_ASSOCIATED_COLDKEY: u8 = 25;
+const TAKE_TOO_LOW: u8 = 26;
+const TAKE_TOO_HIGH: u8 = 27;
+const BAD_REQUEST: u8 = 255;
 
 fn no(code: u8) -> TransactionValidityError {
     InvalidTransaction::Custom(code).into()
@@ -111,6 +116,24 @@ fn endpoint<T: Config>(
     Ok(())
 }
 
+fn pow_refused<T: Config>(error: s::Error<T>) -> TransactionValidityError {
+    no(match error {
+        s::Error::SubnetNotExists => SUBNET_NOT_EXISTS,
+        s::Error::NonAssociatedColdKey => NON_ASSOCIATED_COLDKEY,
+        s::Error::TooManyRegistrationsThisBlock => RATE_LIMIT,
+        _ => BAD_REQUEST,
+    })
+}
+
+fn take_refused<T: Config>(error: s::Error<T>) -> TransactionValidityError {
+    no(match error {
+        s::Error::HotKeyAccountNotExists => NO_HOTKEY_ACCOUNT,
+        s::Error::NonAssociatedColdKey => NON_ASSOCIATED_COLDKEY,
+        s::Error::DelegateTakeTooHigh => TAKE_TOO_HIGH,
+        _ => TAKE_TOO_LOW,
+    })
+}
+
 fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionValidityError> {
     match call {
         Call::set_weights { netuid, .. } => set::<T>(who, *netuid, 0),
@@ -142,11 +165,23 @@ fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionVa
             );
             stake::<T>(who, *netuid)
         }
+        Call::increase_take { hotkey, take } => {
+            Pallet::<T>::check_increase_take(who, hotkey, *take).map_err(take_refused)
+        }
+        Call::decrease_take { hotkey, take } => {
+            Pallet::<T>::check_decrease_take(who, hotkey, *take).map_err(take_refused)
+        }
+        // Free of fee, so a bad proof must not cost a block.
+        Call::pow_register { netuid, work_block, nonce, work, hotkey } => {
+            Pallet::<T>::check_pow_registration(who, *netuid, *work_block, *nonce, work, hotkey).map_err(pow_refused)
+        }
         Call::register_network { .. } => {
             ensure!(Pallet::<T>::network_rate_limit_passed(Pallet::<T>::now()), no(RATE_LIMIT));
             Ok(())
         }
-        Call::serve_axon { netuid, ip, port, ip_type, .. } => endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), true),
+        Call::serve_axon { netuid, ip, port, ip_type, .. } | Call::serve_axon_tls { netuid, ip, port, ip_type, .. } => {
+            endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), true)
+        }
         Call::serve_prometheus { netuid, ip, port, ip_type, .. } => {
             endpoint::<T>(who, *netuid, (*ip, *ip_type, *port), false)
         }

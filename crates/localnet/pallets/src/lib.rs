@@ -5,6 +5,7 @@
 //! | [`subtensor`] `SubtensorModule` | 7 | `Currency` (balances in `u64`), `Commitments` (pallet 18 or `()`), `MinTempo`, `MaxTempo` |
 //! | [`commitments`] `Commitments` | 18 | `Subnets` (pallet 7) |
 //! | [`admin_utils`] `AdminUtils` | 19 | nothing |
+//! | [`aura`] `Aura` | 3 | `SlotDuration` |
 //! | [`drand`] `Drand` | 26 | nothing |
 //!
 //! Everywhere `AccountId = AccountId32`. Transaction extensions: [`check_nonce::CheckNonce`] in place of the stock one,
@@ -15,6 +16,7 @@
 
 pub mod admin_utils;
 pub mod apis;
+pub mod aura;
 pub mod check_nonce;
 pub mod commitments;
 pub mod drand;

@@ -91,6 +91,18 @@ pub struct PrometheusInfo {
     pub ip_type: u8,
 }
 
+/// How a subnet's epochs reach consensus. This chain knows the first only.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
+pub enum EpochConsensus {
+    /// Yuma consensus.
+    #[default]
+    Yuma,
+    /// One permit holder's word.
+    Null,
+}
+
 /// Public key a neuron publishes beside its axon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct NeuronCertificate {
@@ -98,6 +110,15 @@ pub struct NeuronCertificate {
     pub public_key: BoundedVec<u8, ConstU32<64>>,
     /// Algorithm number of the neuron's choice.
     pub algorithm: u8,
+}
+
+impl NeuronCertificate {
+    /// The algorithm's number, then the key; `None` without an algorithm or with a key of more than 64 bytes.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (algorithm, key) = bytes.split_first()?;
+        Some(Self { public_key: key.to_vec().try_into().ok()?, algorithm: *algorithm })
+    }
 }
 
 /// Identity of a coldkey.
@@ -185,6 +206,10 @@ pub enum Hyperparameter {
     BurnHalfLife,
     #[codec(index = 206)]
     BurnIncreaseMult,
+    #[codec(index = 207)]
+    ActivityCutoffFactor,
+    #[codec(index = 208)]
+    TriggerEpoch,
 }
 
 /// Key of `LastRateLimitedBlock` (tags as in the public snapshot).

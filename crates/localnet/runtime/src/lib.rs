@@ -24,14 +24,20 @@ use starling_pallets::{
     check_nonce::CheckNonce,
     extension::SubtensorTransactionExtension,
     info::{
-        DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite, SelectiveMetagraph,
-        StakeInfo, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2, SubnetState,
+        Availability, DelegateInfo, DynamicInfo, HyperparamEntry, Metagraph, NeuronInfo, NeuronInfoLite,
+        SelectiveMetagraph, SimSwapResult, StakeInfo, SubnetHyperparams, SubnetHyperparamsV2, SubnetInfo, SubnetInfov2,
+        SubnetPrice, SubnetState,
     },
 };
 
 mod genesis;
+pub mod metadata;
+pub mod presentation;
+
+pub use presentation::{Hyperparams, NotNewer, Presentation};
 
 pub use genesis::{ENDOWED, dev_genesis};
+pub use starling_pallets::aura::{PUBLIC_SLOT, SlotMillis};
 
 pub type AccountId = AccountId32;
 pub type Balance = u64;
@@ -59,7 +65,7 @@ pub type UncheckedExtrinsic = generic::UncheckedExtrinsic<Address, RuntimeCall, 
 pub type Executive =
     frame_executive::Executive<Runtime, Block, frame_system::ChainContext<Runtime>, Runtime, AllPalletsWithSystem>;
 
-/// The public runtime of June 2026, whose interface this follows.
+/// The public runtime of June 2026, whose interface this follows; [`presentation`] may show another `spec_version`.
 pub const VERSION: RuntimeVersion = RuntimeVersion {
     spec_name: std::borrow::Cow::Borrowed("node-subtensor"),
     impl_name: std::borrow::Cow::Borrowed("starling-localnet"),
@@ -91,6 +97,8 @@ mod runtime {
     pub type System = frame_system::Pallet<Runtime>;
     #[runtime::pallet_index(2)]
     pub type Timestamp = pallet_timestamp::Pallet<Runtime>;
+    #[runtime::pallet_index(3)]
+    pub type Aura = starling_pallets::aura::Pallet<Runtime>;
     #[runtime::pallet_index(5)]
     pub type Balances = pallet_balances::Pallet<Runtime>;
     #[runtime::pallet_index(6)]
@@ -110,7 +118,6 @@ mod runtime {
 }
 
 parameter_types! {
-    pub const Version: RuntimeVersion = VERSION;
     pub BlockWeights: frame_system::limits::BlockWeights = frame_system::limits::BlockWeights::with_sensible_defaults(
         Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND.saturating_mul(4), u64::MAX),
         Perbill::from_percent(75),
@@ -126,7 +133,7 @@ impl frame_system::Config for Runtime {
     type AccountData = pallet_balances::AccountData<Balance>;
     type BlockWeights = BlockWeights;
     type BlockHashCount = ConstU32<2400>;
-    type Version = Version;
+    type Version = presentation::Version;
     type SS58Prefix = ConstU16<42>;
 }
 
@@ -195,6 +202,11 @@ impl starling_pallets::subtensor::Config for Runtime {
     type Commitments = Commitments;
     type MinTempo = ConstU16<2>;
     type MaxTempo = ConstU16<50_400>;
+    type RemovedStorage = presentation::RemovedStorage;
+}
+
+impl starling_pallets::aura::Config for Runtime {
+    type SlotDuration = starling_pallets::aura::Pace;
 }
 
 impl starling_pallets::commitments::Config for Runtime {
@@ -212,7 +224,7 @@ pub const NO_KEYS: KeyTypeId = KeyTypeId(*b"none");
 impl_runtime_apis! {
     impl sp_api::Core<Block> for Runtime {
         fn version() -> RuntimeVersion {
-            VERSION
+            <presentation::Version as frame_support::traits::Get<_>>::get()
         }
         fn execute_block(block: <Block as BlockT>::LazyBlock) {
             Executive::execute_block(block);
@@ -224,10 +236,10 @@ impl_runtime_apis! {
 
     impl sp_api::Metadata<Block> for Runtime {
         fn metadata() -> OpaqueMetadata {
-            OpaqueMetadata::new(Runtime::metadata().into())
+            OpaqueMetadata::new(metadata::at_version(14).unwrap_or_default())
         }
         fn metadata_at_version(version: u32) -> Option<OpaqueMetadata> {
-            Runtime::metadata_at_version(version)
+            metadata::at_version(version).map(OpaqueMetadata::new)
         }
         fn metadata_versions() -> Vec<u32> {
             Runtime::metadata_versions()
@@ -384,6 +396,9 @@ impl_runtime_apis! {
         fn get_stake_info_for_hotkey_coldkey_netuid(hotkey_account: AccountId, coldkey_account: AccountId, netuid: u16) -> Option<StakeInfo> {
             SubtensorModule::stake_info(&hotkey_account, &coldkey_account, netuid)
         }
+        fn get_stake_availability_for_coldkeys(coldkey_accounts: Vec<AccountId>, netuids: Option<Vec<u16>>) -> Availability {
+            SubtensorModule::availability(coldkey_accounts, netuids)
+        }
         /// The pool takes no fee.
         fn get_stake_fee(_: Option<(AccountId, u16)>, _: AccountId, _: Option<(AccountId, u16)>, _: AccountId, _: u64) -> u64 {
             0
@@ -406,6 +421,15 @@ impl_runtime_apis! {
         fn current_alpha_price(netuid: u16) -> u64 {
             SubtensorModule::alpha_price_rao(netuid)
         }
+        fn current_alpha_price_all() -> Vec<SubnetPrice> {
+            SubtensorModule::prices()
+        }
+        fn sim_swap_tao_for_alpha(netuid: u16, tao: u64) -> SimSwapResult {
+            SubtensorModule::simulate_buy(netuid, tao)
+        }
+        fn sim_swap_alpha_for_tao(netuid: u16, alpha: u64) -> SimSwapResult {
+            SubtensorModule::simulate_sell(netuid, alpha)
+        }
     }
 
     impl starling_pallets::apis::SubnetRegistrationRuntimeApi<Block> for Runtime {
@@ -417,6 +441,9 @@ impl_runtime_apis! {
 
 /// Call a runtime API function by name inside externalities; `None` if there is no such function.
 pub fn dispatch(method: &str, data: &[u8]) -> Option<Vec<u8>> {
+    if !Presentation::now().has_function(method) {
+        return None;
+    }
     api::dispatch(method, data)
 }
 

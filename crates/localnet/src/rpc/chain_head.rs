@@ -386,6 +386,21 @@ fn runtime(chain: &Chain, hash: H256) -> Result<Value, String> {
     }))
 }
 
+/// A block's runtime where it is not its parent's.
+fn new_runtime(chain: &Chain, parent: H256, hash: H256) -> Value {
+    match (chain.runtime(Some(parent)), chain.runtime(Some(hash))) {
+        (Ok(before), Ok(after)) if before == after => Value::Null,
+        _ => described(chain, hash),
+    }
+}
+
+fn described(chain: &Chain, hash: H256) -> Value {
+    match runtime(chain, hash) {
+        Ok(spec) => json!({ "type": "valid", "spec": spec }),
+        Err(error) => json!({ "type": "invalid", "error": error }),
+    }
+}
+
 async fn follow(
     pending: PendingSubscriptionSink,
     chain: Arc<Chain>,
@@ -418,11 +433,7 @@ async fn follow(
 
     let mut initialized = json!({ "event": "initialized", "finalizedBlockHashes": [hash] });
     if let (true, Some(initialized)) = (with_runtime, initialized.as_object_mut()) {
-        let runtime = match runtime(&chain, hash) {
-            Ok(spec) => json!({ "type": "valid", "spec": spec }),
-            Err(error) => json!({ "type": "invalid", "error": error }),
-        };
-        initialized.insert("finalizedBlockRuntime".into(), runtime);
+        initialized.insert("finalizedBlockRuntime".into(), described(&chain, hash));
     }
     sink.send(message(&initialized)?).await?;
 
@@ -442,8 +453,7 @@ async fn follow(
             }
             let mut new = json!({ "event": "newBlock", "blockHash": hash, "parentBlockHash": parent });
             if let (true, Some(new)) = (with_runtime, new.as_object_mut()) {
-                // The runtime is compiled in and never changes.
-                new.insert("newRuntime".into(), Value::Null);
+                new.insert("newRuntime".into(), new_runtime(&chain, parent, hash));
             }
             sink.send(message(&new)?).await?;
             sink.send(message(&json!({ "event": "bestBlockChanged", "bestBlockHash": hash }))?).await?;

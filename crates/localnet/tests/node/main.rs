@@ -7,3 +7,4 @@ mod faults;
 mod rpc;
 mod state;
 mod support;
+mod upgrade;

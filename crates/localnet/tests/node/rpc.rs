@@ -4,9 +4,12 @@ use jsonrpsee::core::client::{Subscription, SubscriptionClientT};
 use jsonrpsee::rpc_params;
 use parity_scale_codec::Decode;
 use serde_json::{Value, json};
+use starling_localnet::{Localnet, LocalnetConfig, Presentation};
 use subxt_signer::sr25519::dev;
 
-use crate::support::{ALICE, BOB, client, get, height, legacy, next, node, nonce, number, refusal, remark, signed};
+use crate::support::{
+    ALICE, BOB, client, get, height, legacy, next, node, nonce, number, on_demand, refusal, remark, signed,
+};
 
 fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap().trim_start_matches("0x")).unwrap()
@@ -242,19 +245,22 @@ async fn every_method_that_is_listed_is_there() {
 
 /// Refresh with `STARLING_WRITE_METADATA=1 cargo test -p starling-localnet snapshot` when the interface was changed on purpose.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_interface_is_the_one_in_the_snapshot() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metadata/localnet-425.v15.scale");
-    let node = node().await;
-    let client = client(&node.url()).await;
-    let answer = get(&client, "state_call", json!(["Metadata_metadata_at_version", "0x0f000000"])).await;
-    let metadata = Option::<Vec<u8>>::decode(&mut &bytes(&answer)[..]).unwrap().expect("V15");
-    if std::env::var_os("STARLING_WRITE_METADATA").is_some() {
-        std::fs::write(&path, &metadata).unwrap();
+async fn the_interface_is_the_one_in_the_snapshot_of_every_presentation() {
+    for kind in Presentation::KINDS {
+        let name = format!("../../metadata/localnet-{}.v15.scale", kind.spec_version);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let node = Localnet::start(LocalnetConfig { runtime: kind, ..on_demand() }).await.unwrap();
+        let client = client(&node.url()).await;
+        let answer = get(&client, "state_call", json!(["Metadata_metadata_at_version", "0x0f000000"])).await;
+        let metadata = Option::<Vec<u8>>::decode(&mut &bytes(&answer)[..]).unwrap().expect("V15");
+        if std::env::var_os("STARLING_WRITE_METADATA").is_some() {
+            std::fs::write(&path, &metadata).unwrap();
+        }
+        assert!(
+            std::fs::read(&path).unwrap() == metadata,
+            "the runtime's metadata is no longer {}: if that is meant, write it anew with \
+             STARLING_WRITE_METADATA=1 cargo test -p starling-localnet snapshot",
+            path.display()
+        );
     }
-    assert!(
-        std::fs::read(&path).unwrap() == metadata,
-        "the runtime's metadata is no longer {}: if that is meant, write it anew with \
-         STARLING_WRITE_METADATA=1 cargo test -p starling-localnet snapshot",
-        path.display()
-    );
 }

@@ -418,11 +418,15 @@ mod calls {
             netuid: NetUid,
             factor_milli: u32,
         ) -> DispatchResult {
-            ensure!(
-                (1_000..=50_000_000).contains(&factor_milli),
-                subtensor::Error::<T>::ActivityCutoffFactorMilliOutOfBounds
-            );
-            put!(origin, netuid, ActivityCutoff, ActivityCutoffFactorMilli, factor_milli, ActivityCutoffFactorMilliSet)
+            subtensor::Pallet::<T>::check_activity_cutoff_factor(factor_milli)?;
+            put!(
+                origin,
+                netuid,
+                ActivityCutoffFactor,
+                ActivityCutoffFactorMilli,
+                factor_milli,
+                ActivityCutoffFactorMilliSet
+            )
         }
         /// Newer than the snapshot: the name is public (SDK 11.3.0), the index is this chain's own.
         #[pallet::call_index(201)]

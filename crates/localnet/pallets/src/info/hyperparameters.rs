@@ -185,10 +185,10 @@ impl<T: Config> Pallet<T> {
             ("transfers_enabled", Bool(v.transfers_enabled)),
             ("bonds_reset_enabled", Bool(v.bonds_reset_enabled)),
             ("user_liquidity_enabled", Bool(v.user_liquidity_enabled)),
-            // Fixed here: owners are always paid, in the open, and there are no child hotkeys.
+            // Fixed here: owners are always paid, in the open.
             ("owner_cut_enabled", Bool(true)),
             ("owner_cut_auto_lock_enabled", Bool(false)),
-            ("min_childkey_take", U16(0.into())),
+            ("min_childkey_take", U16(s::MinChildkeyTake::<T>::get().into())),
         ];
         Some(all.into_iter().map(entry).collect())
     }

@@ -3,6 +3,8 @@
 use parity_scale_codec::{Compact, Decode, Encode};
 use scale_info::TypeInfo;
 
+use frame_support::traits::Get;
+
 use super::neuron::at;
 use crate::{
     subtensor::{self as s, Config, Pallet},
@@ -103,11 +105,10 @@ impl<T: Config> Pallet<T> {
         let identity = s::SubnetIdentitiesV3::<T>::get(netuid);
         let each64 = |list: Vec<u64>| (0..n).map(|uid| Compact(at(&list, uid))).collect::<Vec<_>>();
         let each16 = |list: Vec<u16>| (0..n).map(|uid| Compact(at(&list, uid))).collect::<Vec<_>>();
+        // Empty since the storage was removed.
+        let removed = |list: Vec<u16>| if T::RemovedStorage::get() { each16(list) } else { Vec::new() };
         let flags = |list: Vec<bool>| (0..n).map(|uid| at(&list, uid)).collect::<Vec<_>>();
-        let stakes: Vec<(u64, u64)> = hotkeys
-            .iter()
-            .map(|h| (s::TotalHotkeyAlpha::<T>::get(h, netuid), s::TotalHotkeyAlpha::<T>::get(h, crate::types::ROOT)))
-            .collect();
+        let stakes: Vec<(u64, u64)> = hotkeys.iter().map(|h| Self::inherited_stake(h, netuid)).collect();
         let (alpha_low, alpha_high) = s::AlphaValues::<T>::get(netuid);
         Some(Metagraph {
             netuid: netuid.into(),
@@ -166,14 +167,14 @@ impl<T: Config> Pallet<T> {
             axons: hotkeys.iter().map(|h| s::Axons::<T>::get(netuid, h).unwrap_or_default()).collect(),
             active: flags(s::Active::<T>::get(netuid)),
             validator_permit: flags(s::ValidatorPermit::<T>::get(netuid)),
-            pruning_score: Vec::new(),
+            pruning_score: removed(s::PruningScores::<T>::get(netuid)),
             last_update: each64(s::LastUpdate::<T>::get(netuid)),
             emission: each64(s::Emission::<T>::get(netuid)),
             dividends: each16(s::Dividends::<T>::get(netuid)),
             incentives: each16(s::Incentive::<T>::get(netuid)),
             consensus: each16(s::Consensus::<T>::get(netuid)),
-            trust: Vec::new(),
-            rank: Vec::new(),
+            trust: removed(s::Trust::<T>::get(netuid)),
+            rank: removed(s::Rank::<T>::get(netuid)),
             block_at_registration: (0..n).map(|uid| s::BlockAtRegistration::<T>::get(netuid, uid).into()).collect(),
             alpha_stake: stakes.iter().map(|(alpha, _)| Compact(*alpha)).collect(),
             tao_stake: stakes.iter().map(|(_, tao)| Compact(*tao)).collect(),

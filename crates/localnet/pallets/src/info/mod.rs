@@ -8,13 +8,15 @@ mod metagraph;
 mod neuron;
 mod selective;
 mod stake;
+mod swap;
 
 pub use dynamic::{DynamicInfo, SubnetState};
 pub use hyperparameters::{HyperparamEntry, HyperparamValue, SubnetHyperparams, SubnetHyperparamsV2};
 pub use metagraph::Metagraph;
 pub use neuron::{NeuronInfo, NeuronInfoLite, SubnetInfo, SubnetInfov2};
 pub use selective::SelectiveMetagraph;
-pub use stake::{DelegateInfo, StakeInfo};
+pub use stake::{Availability, DelegateInfo, StakeAvailability, StakeInfo};
+pub use swap::{SimSwapResult, SubnetPrice};
 
 /// Where a metagraph reads commitments from.
 pub trait CommitmentSource {

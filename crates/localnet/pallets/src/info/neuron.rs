@@ -3,6 +3,8 @@
 use parity_scale_codec::{Compact, Decode, Encode};
 use scale_info::TypeInfo;
 
+use frame_support::traits::Get;
+
 use crate::{
     subtensor::{self as s, Config, Pallet},
     types::{AccountId, AxonInfo, NetUid, PrometheusInfo, SubnetIdentityV3},
@@ -131,16 +133,20 @@ impl<T: Config> Pallet<T> {
             axon_info: s::Axons::<T>::get(netuid, &hotkey).unwrap_or_default(),
             prometheus_info: s::Prometheus::<T>::get(netuid, &hotkey).unwrap_or_default(),
             stake: vec![(coldkey.clone(), stake.into())],
-            rank: 0.into(),
+            rank: at(&s::Rank::<T>::get(netuid), uid).into(),
             emission: at(&s::Emission::<T>::get(netuid), uid).into(),
             incentive: at(&s::Incentive::<T>::get(netuid), uid).into(),
             consensus: at(&s::Consensus::<T>::get(netuid), uid).into(),
-            trust: 0.into(),
+            trust: at(&s::Trust::<T>::get(netuid), uid).into(),
             validator_trust: at(&s::ValidatorTrust::<T>::get(netuid), uid).into(),
             dividends: at(&s::Dividends::<T>::get(netuid), uid).into(),
             last_update: at(&s::LastUpdate::<T>::get(netuid), uid).into(),
             validator_permit: at(&s::ValidatorPermit::<T>::get(netuid), uid),
-            pruning_score: u16::MAX.into(),
+            pruning_score: if T::RemovedStorage::get() {
+                at(&s::PruningScores::<T>::get(netuid), uid).into()
+            } else {
+                u16::MAX.into()
+            },
             hotkey,
             coldkey,
         })

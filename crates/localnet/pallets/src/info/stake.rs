@@ -1,5 +1,7 @@
 //! Who has staked what where, and who delegates for whom (chain.md 2, `StakeInfo` and `DelegateInfo`).
 
+use std::collections::BTreeMap;
+
 use parity_scale_codec::{Compact, Decode, Encode};
 use scale_info::TypeInfo;
 
@@ -37,7 +39,40 @@ pub struct DelegateInfo {
     pub total_daily_return: Compact<u64>,
 }
 
+/// What a coldkey has on one subnet, over all hotkeys.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[allow(missing_docs)]
+pub struct StakeAvailability {
+    pub total: Compact<u64>,
+    pub locked: Compact<u64>,
+    pub available: Compact<u64>,
+}
+
+/// Per coldkey and subnet.
+pub type Availability = BTreeMap<AccountId, BTreeMap<NetUid, StakeAvailability>>;
+
 impl<T: Config> Pallet<T> {
+    /// What coldkeys have on subnets (`None`: on all). Nothing is ever locked on this chain.
+    pub fn availability(coldkeys: Vec<AccountId>, netuids: Option<Vec<NetUid>>) -> Availability {
+        let netuids = netuids.unwrap_or_else(Self::networks);
+        let of = |coldkey: &AccountId| {
+            let stakes = Self::stakes_of(coldkey);
+            let on = |netuid: &NetUid| {
+                let here = stakes.iter().filter(|info| info.netuid.0 == *netuid);
+                let total = here.fold(0u64, |sum, info| sum.saturating_add(info.stake.0));
+                StakeAvailability { total: total.into(), locked: 0.into(), available: total.into() }
+            };
+            netuids.iter().filter(|n| Self::exists(**n)).map(|n| (*n, on(n))).collect()
+        };
+        coldkeys
+            .into_iter()
+            .map(|coldkey| {
+                let stakes = of(&coldkey);
+                (coldkey, stakes)
+            })
+            .collect()
+    }
+
     /// One coldkey's stake at one hotkey on one subnet; `None` without the subnet.
     pub fn stake_info(hotkey: &AccountId, coldkey: &AccountId, netuid: NetUid) -> Option<StakeInfo> {
         let uid = s::Uids::<T>::get(netuid, hotkey);

@@ -152,6 +152,161 @@ mod calls {
             Self::do_remove_stake(origin, hotkey, netuid, amount_unstaked)
         }
 
+        /// [`Self::add_stake`] while one alpha costs at most `limit_price` rao.
+        #[pallet::call_index(88)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn add_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            amount_staked: u64,
+            limit_price: u64,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            Self::do_add_stake_limit(origin, hotkey, netuid, amount_staked, limit_price, allow_partial)
+        }
+
+        /// [`Self::remove_stake`] while one alpha yields at least `limit_price` rao.
+        #[pallet::call_index(89)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn remove_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            amount_unstaked: u64,
+            limit_price: u64,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            Self::do_remove_stake_limit(origin, hotkey, netuid, amount_unstaked, limit_price, allow_partial)
+        }
+
+        /// Removes all stake at a hotkey on a subnet, if the price allows.
+        #[pallet::call_index(103)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn remove_stake_full_limit(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            limit_price: Option<u64>,
+        ) -> DispatchResult {
+            Self::do_remove_stake_full(origin, hotkey, netuid, limit_price)
+        }
+
+        /// Removes all stake at a hotkey, on every subnet and on root.
+        #[pallet::call_index(83)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn unstake_all(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
+            Self::do_unstake_all(origin, hotkey, false)
+        }
+
+        /// Sells all alpha at a hotkey and stakes what it yields to the same hotkey on root.
+        #[pallet::call_index(84)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn unstake_all_alpha(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
+            Self::do_unstake_all(origin, hotkey, true)
+        }
+
+        /// Moves stake to another hotkey, also on another subnet.
+        #[pallet::call_index(85)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn move_stake(
+            origin: OriginFor<T>,
+            origin_hotkey: AccountId,
+            destination_hotkey: AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: u64,
+        ) -> DispatchResult {
+            let netuids = (origin_netuid, destination_netuid);
+            Self::do_move_stake(origin, (origin_hotkey, destination_hotkey), netuids, alpha_amount)
+        }
+
+        /// Gives stake to another coldkey.
+        #[pallet::call_index(86)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn transfer_stake(
+            origin: OriginFor<T>,
+            destination_coldkey: AccountId,
+            hotkey: AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: u64,
+        ) -> DispatchResult {
+            let netuids = (origin_netuid, destination_netuid);
+            Self::do_transfer_stake(origin, destination_coldkey, hotkey, netuids, alpha_amount)
+        }
+
+        /// Moves stake to another subnet, at the same hotkey.
+        #[pallet::call_index(87)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn swap_stake(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: u64,
+        ) -> DispatchResult {
+            Self::do_swap_stake(origin, hotkey, (origin_netuid, destination_netuid), alpha_amount, None)
+        }
+
+        /// [`Self::swap_stake`] while the relative price is at least `limit_price` rao.
+        #[pallet::call_index(90)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn swap_stake_limit(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            origin_netuid: NetUid,
+            destination_netuid: NetUid,
+            alpha_amount: u64,
+            limit_price: u64,
+            allow_partial: bool,
+        ) -> DispatchResult {
+            let limit = Limit { price: limit_price, partial: allow_partial };
+            Self::do_swap_stake(origin, hotkey, (origin_netuid, destination_netuid), alpha_amount, Some(limit))
+        }
+
+        /// Lends shares of a hotkey's weight on a subnet to others, after a cooldown.
+        #[pallet::call_index(67)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn set_children(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            netuid: NetUid,
+            children: Vec<(u64, AccountId)>,
+        ) -> DispatchResult {
+            Self::do_set_children(origin, hotkey, netuid, children)
+        }
+
+        /// Sets what a child keeps of what it earns with other coldkeys' stake.
+        #[pallet::call_index(75)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn set_childkey_take(origin: OriginFor<T>, hotkey: AccountId, netuid: NetUid, take: u16) -> DispatchResult {
+            Self::do_set_childkey_take(origin, hotkey, netuid, take)
+        }
+
+        /// Lowers a delegate's take.
+        #[pallet::call_index(65)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn decrease_take(origin: OriginFor<T>, hotkey: AccountId, take: u16) -> DispatchResult {
+            Self::do_decrease_take(origin, hotkey, take)
+        }
+
+        /// Raises a delegate's take.
+        #[pallet::call_index(66)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn increase_take(origin: OriginFor<T>, hotkey: AccountId, take: u16) -> DispatchResult {
+            Self::do_increase_take(origin, hotkey, take)
+        }
+
+        /// Root sets after how many blocks new children hold.
+        #[pallet::call_index(109)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn set_pending_childkey_cooldown(origin: OriginFor<T>, cooldown: u64) -> DispatchResult {
+            ensure_root(origin)?;
+            PendingChildKeyCooldown::<T>::put(cooldown);
+            Ok(())
+        }
+
         /// Publishes where the caller listens.
         #[pallet::call_index(4)]
         #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
@@ -174,6 +329,26 @@ mod calls {
             )
         }
 
+        /// Publishes where the caller listens, and a public key beside it.
+        #[pallet::call_index(40)]
+        #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
+        #[allow(clippy::too_many_arguments)] // the public signature
+        pub fn serve_axon_tls(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            version: u32,
+            ip: u128,
+            port: u16,
+            ip_type: u8,
+            protocol: u8,
+            placeholder1: u8,
+            placeholder2: u8,
+            certificate: Vec<u8>,
+        ) -> DispatchResult {
+            let axon = AxonInfo { block: 0, version, ip, port, ip_type, protocol, placeholder1, placeholder2 };
+            Self::do_serve_axon_tls(origin, netuid, axon, &certificate)
+        }
+
         /// Publishes where the caller serves metrics.
         #[pallet::call_index(5)]
         #[pallet::weight((Weight::from_parts(LIGHT, 0), DispatchClass::Normal, Pays::No))]
@@ -186,6 +361,37 @@ mod calls {
             ip_type: u8,
         ) -> DispatchResult {
             Self::do_serve_prometheus(origin, netuid, PrometheusInfo { block: 0, version, ip, port, ip_type })
+        }
+
+        /// Registers a hotkey for the current burn; the proof of work that the call once wanted is not looked at (chain.md 1).
+        #[pallet::call_index(6)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn register(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            block_number: u64,
+            nonce: u64,
+            work: Vec<u8>,
+            hotkey: AccountId,
+            coldkey: AccountId,
+        ) -> DispatchResult {
+            let _ = (block_number, nonce, work, coldkey);
+            Self::do_burned_register(origin, netuid, hotkey, None)
+        }
+
+        /// Registers a hotkey for a proof of work (chain.md 8.9 b). Newer than the snapshots: its name is public (SDK 11.3.0), its
+        /// index is this chain's own.
+        #[pallet::call_index(200)]
+        #[pallet::weight(free(&netuid))]
+        pub fn pow_register(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            work_block: u64,
+            nonce: u64,
+            work: Vec<u8>,
+            hotkey: AccountId,
+        ) -> DispatchResult {
+            Self::do_pow_register(origin, netuid, work_block, nonce, work, hotkey)
         }
 
         /// Registers a hotkey for the current burn.
@@ -242,6 +448,20 @@ mod calls {
         #[pallet::weight(Weight::from_parts(LIGHT, 0))]
         pub fn set_tempo(origin: OriginFor<T>, netuid: NetUid, tempo: u16) -> DispatchResult {
             Self::do_set_tempo(origin, netuid, tempo)
+        }
+
+        /// Sets after how many thousandths of a tempo a silent neuron is inactive; the subnet's owner calls it.
+        #[pallet::call_index(140)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn set_activity_cutoff_factor(origin: OriginFor<T>, netuid: NetUid, factor_milli: u32) -> DispatchResult {
+            Self::do_set_activity_cutoff_factor(origin, netuid, factor_milli)
+        }
+
+        /// Has an epoch run `AdminFreezeWindow` blocks from now; the subnet's owner calls it.
+        #[pallet::call_index(141)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn trigger_epoch(origin: OriginFor<T>, netuid: NetUid) -> DispatchResult {
+            Self::do_trigger_epoch(origin, netuid)
         }
     }
 }

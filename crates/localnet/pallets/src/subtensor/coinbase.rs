@@ -61,6 +61,7 @@ impl<T: Config> Pallet<T> {
             }
             ran = ran.saturating_add(1);
             BlocksSinceLastStep::<T>::insert(netuid, 0);
+            Self::apply_pending_children(netuid, now);
             if Self::run_epoch(netuid, now) {
                 LastMechansimStepBlock::<T>::insert(netuid, now);
             }

@@ -18,5 +18,7 @@ mod config {
         /// Greatest tempo that an owner may set (public: 50400).
         #[pallet::constant]
         type MaxTempo: Get<u16>;
+        /// Whether `Rank`, `Trust` and `PruningScores` are kept, as runtimes before June 2026 did (chain.md 0).
+        type RemovedStorage: Get<bool>;
     }
 }

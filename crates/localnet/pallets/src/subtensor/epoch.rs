@@ -97,6 +97,11 @@ impl<T: Config> Pallet<T> {
         ValidatorPermit::<T>::insert(netuid, &output.permits);
         StakeWeight::<T>::insert(netuid, &output.stake_weight);
         Incentive::<T>::insert(netuid, &output.incentive);
+        if T::RemovedStorage::get() {
+            Rank::<T>::insert(netuid, &output.incentive);
+            Trust::<T>::insert(netuid, &output.trust);
+            PruningScores::<T>::insert(netuid, shares_of_largest(&output.combined_emission));
+        }
         for (uid, (row, permit)) in (0u16..).zip(output.bonds.iter().zip(&output.permits)) {
             if *permit {
                 Bonds::<T>::insert(netuid, uid, row);
@@ -105,6 +110,13 @@ impl<T: Config> Pallet<T> {
             }
         }
     }
+}
+
+/// Each value as a share of the largest, /65535.
+fn shares_of_largest(values: &[u64]) -> Vec<u16> {
+    let largest = u128::from(values.iter().copied().max().unwrap_or(0));
+    let share = |value: &u64| pool::share(u64::from(u16::MAX), *value, largest);
+    values.iter().map(|value| u16::try_from(share(value)).unwrap_or(u16::MAX)).collect()
 }
 
 /// Stored lists may be shorter than the number of neurons until the first epoch.

@@ -37,6 +37,9 @@ mod errors {
         /// The hotkey's stake weight is below `StakeThreshold`.
         #[codec(index = 10)]
         NotEnoughStakeToSetWeights,
+        /// The parent's stake is below `StakeThreshold`.
+        #[codec(index = 11)]
+        NotEnoughStakeToSetChildkeys,
         /// The coldkey's free balance does not cover the amount.
         #[codec(index = 12)]
         NotEnoughBalanceToStake,
@@ -61,6 +64,15 @@ mod errors {
         /// The hotkey already has a uid on this subnet.
         #[codec(index = 21)]
         HotKeyAlreadyRegisteredInSubNet,
+        /// The proof's block is too old, not yet made, or used up.
+        #[codec(index = 24)]
+        InvalidWorkBlock,
+        /// The proof does not meet the subnet's difficulty.
+        #[codec(index = 25)]
+        InvalidDifficulty,
+        /// The proof is not the one that nonce, block, hotkey and coldkey give.
+        #[codec(index = 26)]
+        InvalidSeal,
         /// A weight is above `MaxWeightsLimit`.
         #[codec(index = 27)]
         MaxWeightExceeded,
@@ -79,6 +91,9 @@ mod errors {
         /// Too soon after the last network registration.
         #[codec(index = 33)]
         NetworkTxRateLimitExceeded,
+        /// The take was raised too recently.
+        #[codec(index = 34)]
+        DelegateTxRateLimitExceeded,
         /// Registration is switched off on this subnet.
         #[codec(index = 37)]
         SubNetRegistrationDisabled,
@@ -100,6 +115,12 @@ mod errors {
         /// The subnet is full and no neuron may be pruned.
         #[codec(index = 48)]
         NoNeuronIdAvailable,
+        /// Not above the old take, or below the least.
+        #[codec(index = 49)]
+        DelegateTakeTooLow,
+        /// Above the greatest take.
+        #[codec(index = 50)]
+        DelegateTakeTooHigh,
         /// Nothing to reveal.
         #[codec(index = 51)]
         NoWeightsCommitFound,
@@ -121,9 +142,27 @@ mod errors {
         /// `alpha_low` is out of range or not below `alpha_high`.
         #[codec(index = 57)]
         AlphaLowOutOfRange,
+        /// A hotkey cannot be its own child.
+        #[codec(index = 60)]
+        InvalidChild,
+        /// A child occurs twice.
+        #[codec(index = 61)]
+        DuplicateChild,
+        /// The children's shares are more than the whole.
+        #[codec(index = 62)]
+        ProportionOverflow,
+        /// More than five children.
+        #[codec(index = 63)]
+        TooManyChildren,
         /// Changed again too soon.
         #[codec(index = 64)]
         TxRateLimitExceeded,
+        /// The take is out of bounds.
+        #[codec(index = 71)]
+        InvalidChildkeyTake,
+        /// The childkey take was raised too recently.
+        #[codec(index = 72)]
+        TxChildkeyTakeRateLimitExceeded,
         /// The subnet has no such mechanism.
         #[codec(index = 74)]
         MechanismDoesNotExist,
@@ -151,6 +190,12 @@ mod errors {
         /// The pool cannot serve this amount.
         #[codec(index = 83)]
         InsufficientLiquidity,
+        /// The price limit does not allow it.
+        #[codec(index = 84)]
+        SlippageTooHigh,
+        /// The subnet does not let stake be transferred.
+        #[codec(index = 85)]
+        TransferDisallowed,
         /// `start_call` was already made.
         #[codec(index = 88)]
         FirstEmissionBlockNumberAlreadySet,
@@ -160,6 +205,12 @@ mod errors {
         /// The subnet's token is not enabled: `start_call` first.
         #[codec(index = 94)]
         SubtokenDisabled,
+        /// The price is past the caller's limit already.
+        #[codec(index = 96)]
+        ZeroMaxStakeAmount,
+        /// Origin and destination are the same.
+        #[codec(index = 97)]
+        SameNetuid,
         /// An arithmetic result does not fit.
         #[codec(index = 105)]
         Overflow,
@@ -181,6 +232,9 @@ mod errors {
         /// The coldkey cannot pay the lock cost.
         #[codec(index = 117)]
         CannotAffordLockCost,
+        /// A child would be its parent's parent.
+        #[codec(index = 123)]
+        ChildParentInconsistency,
         /// The burn is above the caller's limit.
         #[codec(index = 136)]
         RegistrationPriceLimitExceeded,
@@ -190,5 +244,14 @@ mod errors {
         /// Activity cutoff factor out of bounds.
         #[codec(index = 145)]
         ActivityCutoffFactorMilliOutOfBounds,
+        /// An epoch out of turn is already asked for.
+        #[codec(index = 146)]
+        EpochTriggerAlreadyPending,
+        /// The next epoch comes sooner than a triggered one could.
+        #[codec(index = 147)]
+        AutoEpochAlreadyImminent,
+        /// With commit-reveal on, an epoch out of turn would lose committed weights.
+        #[codec(index = 148)]
+        DynamicTempoBlockedByCommitReveal,
     }
 }

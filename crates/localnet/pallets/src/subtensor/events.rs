@@ -14,6 +14,21 @@ mod events {
         StakeAdded(AccountId, AccountId, u64, u64, NetUid, u64),
         /// coldkey, hotkey, TAO out, alpha in, netuid, fee.
         StakeRemoved(AccountId, AccountId, u64, u64, NetUid, u64),
+        /// coldkey, hotkey and subnet that it leaves, hotkey and subnet that it enters, TAO.
+        StakeMoved(AccountId, AccountId, NetUid, AccountId, NetUid, u64),
+        /// coldkey that it leaves and enters, hotkey, subnet that it leaves and enters, TAO.
+        StakeTransferred(AccountId, AccountId, AccountId, NetUid, NetUid, u64),
+        /// coldkey, hotkey, subnet that it leaves and enters, TAO.
+        StakeSwapped(AccountId, AccountId, NetUid, NetUid, u64),
+        /// hotkey, netuid, block after which they hold, (share, child).
+        SetChildrenScheduled(AccountId, NetUid, u64, Vec<(u64, AccountId)>),
+        /// hotkey, netuid, (share, child).
+        SetChildren(AccountId, NetUid, Vec<(u64, AccountId)>),
+        ChildKeyTakeSet(AccountId, u16),
+        /// coldkey, hotkey, take.
+        TakeIncreased(AccountId, AccountId, u16),
+        /// coldkey, hotkey, take.
+        TakeDecreased(AccountId, AccountId, u16),
         /// Storage index, uid.
         WeightsSet(NetUidStorageIndex, u16),
         /// netuid, uid, hotkey.
@@ -88,6 +103,12 @@ mod events {
         },
         MinAllowedUidsSet(NetUid, u16),
         MinNonImmuneUidsSet(NetUid, u16),
+        /// The owner asked for an epoch out of turn.
+        EpochTriggered {
+            netuid: NetUid,
+            by: AccountId,
+            fires_at: u64,
+        },
         /// `MaxEpochsPerBlock` was reached; this subnet's epoch runs later.
         EpochDeferred {
             netuid: NetUid,

@@ -28,6 +28,8 @@ mod genesis {
         pub owner_hyperparam_rate_limit: u16,
         /// Tempos between two changes of a weights version key by an owner.
         pub weights_version_key_rate_limit: u64,
+        /// Blocks from `set_children` until they hold.
+        pub pending_childkey_cooldown: u64,
         /// Epochs that may run in one block.
         pub max_epochs_per_block: u8,
         /// Least stake weight (rao) of who sets weights.
@@ -51,6 +53,7 @@ mod genesis {
                 admin_freeze_window: 10,
                 owner_hyperparam_rate_limit: 2,
                 weights_version_key_rate_limit: 5,
+                pending_childkey_cooldown: 7_200,
                 max_epochs_per_block: 2,
                 stake_threshold: 0,
                 tao_weight: 971_718_665_099_567_868,
@@ -69,6 +72,7 @@ mod genesis {
                 admin_freeze_window: 0,
                 owner_hyperparam_rate_limit: 0,
                 weights_version_key_rate_limit: 0,
+                pending_childkey_cooldown: 15,
                 max_epochs_per_block: 32,
                 ..Default::default()
             }

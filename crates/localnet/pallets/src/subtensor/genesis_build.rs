@@ -15,6 +15,7 @@ impl<T: Config> Pallet<T> {
         AdminFreezeWindow::<T>::put(config.admin_freeze_window);
         OwnerHyperparamRateLimit::<T>::put(config.owner_hyperparam_rate_limit);
         WeightsVersionKeyRateLimit::<T>::put(config.weights_version_key_rate_limit);
+        PendingChildKeyCooldown::<T>::put(config.pending_childkey_cooldown);
         MaxEpochsPerBlock::<T>::put(config.max_epochs_per_block);
         StakeThreshold::<T>::put(config.stake_threshold);
         TaoWeight::<T>::put(config.tao_weight);

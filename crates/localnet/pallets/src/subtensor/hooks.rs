@@ -7,6 +7,16 @@ use frame_support::pallet_macros::pallet_section;
 mod hooks {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        /// The public migration that came with the removal.
+        fn on_runtime_upgrade() -> Weight {
+            if !T::RemovedStorage::get() {
+                let _ = Rank::<T>::clear(u32::MAX, None);
+                let _ = Trust::<T>::clear(u32::MAX, None);
+                let _ = PruningScores::<T>::clear(u32::MAX, None);
+            }
+            Weight::zero()
+        }
+
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             let now = Self::now();
             Self::begin_registrations(now);

@@ -34,13 +34,18 @@ impl<T: Config> Pallet<T> {
         {
             ensure!(next.saturating_sub(now) >= window, Error::<T>::AdminActionProhibitedDuringWeightsWindow);
         }
+        Self::ensure_owner_waited(netuid, what)
+    }
+
+    /// The owner's waiting time alone.
+    pub(crate) fn ensure_owner_waited(netuid: NetUid, what: Hyperparameter) -> DispatchResult {
         let tempos = match what {
             Hyperparameter::WeightsVersionKey => WeightsVersionKeyRateLimit::<T>::get(),
             _ => u64::from(OwnerHyperparamRateLimit::<T>::get()),
         };
         let last = LastRateLimitedBlock::<T>::get(RateLimitKey::OwnerHyperparamUpdate(netuid, what));
         let wait = tempos.saturating_mul(u64::from(Tempo::<T>::get(netuid)));
-        ensure!(last == 0 || now.saturating_sub(last) >= wait, Error::<T>::TxRateLimitExceeded);
+        ensure!(last == 0 || Self::now().saturating_sub(last) >= wait, Error::<T>::TxRateLimitExceeded);
         Ok(())
     }
 

@@ -31,6 +31,7 @@ pub use pallet::*;
 
 mod burn;
 mod calls;
+mod children;
 mod coinbase;
 mod commit_reveal;
 mod config;
@@ -41,20 +42,27 @@ mod genesis;
 mod genesis_build;
 mod hooks;
 pub mod hyperparameters;
+mod limits;
+mod moves;
 pub mod params;
 mod payout;
 mod pool;
+mod pow;
 mod registration;
 mod serving;
 mod share_pool;
 mod staking;
 mod storage;
 mod subnets;
+mod takes;
+mod tempo;
 mod weights;
 
 pub use burn::{decay_factor, decayed, increased};
 pub use coinbase::ALPHA_PER_BLOCK;
 pub use commit_reveal::commit_hash;
+pub(crate) use pool::share;
+pub use pow::{meets_difficulty, registration_seal};
 pub use serving::{BadEndpoint, check_endpoint};
 pub use staking::MIN_STAKE;
 pub use weights::max_upscale;
@@ -69,6 +77,7 @@ pub use weights::max_upscale;
 #[frame_support::pallet]
 #[allow(missing_docs)]
 pub mod pallet {
+    use super::moves::Limit;
     use super::*;
     use frame_support::traits::{ConstBool, ConstI16, ConstU8, ConstU16, ConstU32, ConstU64};
     use parity_scale_codec::Compact;

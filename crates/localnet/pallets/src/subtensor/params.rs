@@ -35,6 +35,10 @@ pub struct SubnetParams {
     pub max_burn: u64,
     /// Blocks in which the price halves.
     pub burn_half_life: u16,
+    /// Difficulty of a registration by proof of work, where the owner allows it.
+    pub difficulty: u64,
+    /// Least difficulty.
+    pub min_difficulty: u64,
     /// Yuma 3 instead of Yuma 2.
     pub yuma3: bool,
     /// Liquid alpha (Yuma 3).
@@ -59,6 +63,8 @@ impl Default for SubnetParams {
             min_burn: 500_000,
             max_burn: 100_000_000_000,
             burn_half_life: 360,
+            difficulty: 10_000_000,
+            min_difficulty: 10_000_000,
             yuma3: false,
             liquid_alpha: false,
         }
@@ -75,6 +81,9 @@ impl SubnetParams {
             weights_set_rate_limit: 0,
             serving_rate_limit: 0,
             activity_cutoff_factor_milli: 500_000,
+            // A proof in well under a second on one core.
+            difficulty: 10_000,
+            min_difficulty: 1,
             ..Self::default()
         }
     }
@@ -104,6 +113,8 @@ impl SubnetParams {
             min_burn => MinBurn,
             max_burn => MaxBurn,
             burn_half_life => BurnHalfLife,
+            difficulty => Difficulty,
+            min_difficulty => MinDifficulty,
             yuma3 => Yuma3On,
             liquid_alpha => LiquidAlphaOn,
         );

@@ -5,6 +5,7 @@
 use super::pool::share;
 use super::*;
 use starling_incentive::yuma::EpochOutput;
+use std::collections::BTreeMap;
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn pay_epoch(netuid: NetUid, output: &EpochOutput) {
@@ -53,8 +54,16 @@ impl<T: Config> Pallet<T> {
 
     /// Splits `alpha` by each validator's alpha part and `root` by its root part; answers what was credited.
     fn pay_validators(netuid: NetUid, hotkeys: &[AccountId], dividends: &[u64], alpha: u64, root: u64) -> u64 {
-        let mut parts: Vec<(&AccountId, u64, u64)> = Vec::new();
+        // Parents take part in what their children earned.
+        let mut earned: BTreeMap<AccountId, u64> = BTreeMap::new();
         for (hotkey, dividend) in hotkeys.iter().zip(dividends).filter(|(_, d)| **d > 0) {
+            for (who, part) in Self::split_dividend(hotkey, netuid, *dividend) {
+                let sum = earned.entry(who).or_default();
+                *sum = sum.saturating_add(part);
+            }
+        }
+        let mut parts: Vec<(&AccountId, u64, u64)> = Vec::new();
+        for (hotkey, dividend) in earned.iter().filter(|(_, d)| **d > 0) {
             let (own, tao) = Self::stake_parts(hotkey, netuid);
             let whole = u128::from(own) + u128::from(tao);
             let by_root = share(*dividend, tao, whole);

@@ -13,7 +13,7 @@ impl<T: Config> Pallet<T> {
         T::Currency::reducible_balance(coldkey, Preservation::Expendable, Fortitude::Polite)
     }
 
-    fn is_dynamic(netuid: NetUid) -> bool {
+    pub(crate) fn is_dynamic(netuid: NetUid) -> bool {
         SubnetMechanism::<T>::get(netuid) == DYNAMIC
     }
 

@@ -10,6 +10,11 @@ impl<T: Config> Pallet<T> {
         !Owner::<T>::contains_key(hotkey) || Owner::<T>::get(hotkey) == *coldkey
     }
 
+    /// Whether a hotkey is the coldkey's.
+    pub fn owns(coldkey: &AccountId, hotkey: &AccountId) -> bool {
+        Owner::<T>::contains_key(hotkey) && Owner::<T>::get(hotkey) == *coldkey
+    }
+
     /// Makes a hotkey that nobody owns the coldkey's.
     pub(crate) fn associate(coldkey: &AccountId, hotkey: &AccountId) {
         if Owner::<T>::contains_key(hotkey) {
@@ -60,19 +65,24 @@ impl<T: Config> Pallet<T> {
             SubnetAlphaOut::<T>::mutate(netuid, |out| *out = out.saturating_sub(alpha));
         }
         RAORecycledForRegistration::<T>::mutate(netuid, |sum| *sum = sum.saturating_add(burn));
-        Self::associate(&coldkey, &hotkey);
+        Self::enter(netuid, slot, &coldkey, &hotkey);
+        Self::raise_burn(netuid);
+        Ok(())
+    }
+
+    /// Puts a hotkey that has been let in into its slot.
+    pub(crate) fn enter(netuid: NetUid, slot: Option<u16>, coldkey: &AccountId, hotkey: &AccountId) {
+        Self::associate(coldkey, hotkey);
         let now = Self::now();
         let uid = match slot {
-            None => Self::append_neuron(netuid, &hotkey, now),
+            None => Self::append_neuron(netuid, hotkey, now),
             Some(uid) => {
-                Self::replace_neuron(netuid, uid, &hotkey, now);
+                Self::replace_neuron(netuid, uid, hotkey, now);
                 uid
             }
         };
-        Self::raise_burn(netuid);
         Self::count_registration(netuid);
-        Self::deposit_event(Event::NeuronRegistered(netuid, uid, hotkey));
-        Ok(())
+        Self::deposit_event(Event::NeuronRegistered(netuid, uid, hotkey.clone()));
     }
 
     pub(crate) fn do_root_register(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
@@ -115,7 +125,7 @@ impl<T: Config> Pallet<T> {
 
     /// `Some(None)`: there is room for one more. `Some(Some(uid))`: that one goes. `None`: nobody can come in.
     #[allow(clippy::option_option)] // the three cases are just these
-    fn slot(netuid: NetUid) -> Option<Option<u16>> {
+    pub(crate) fn slot(netuid: NetUid) -> Option<Option<u16>> {
         let max = MaxAllowedUids::<T>::get(netuid);
         if max == 0 {
             return None;

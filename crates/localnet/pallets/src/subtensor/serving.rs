@@ -70,6 +70,22 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// As without a certificate; one that cannot be read (chain.md 1: an algorithm's number, then at most 64 bytes of key) is passed
+    /// over, as on the public chain.
+    pub(crate) fn do_serve_axon_tls(
+        origin: OriginFor<T>,
+        netuid: NetUid,
+        axon: AxonInfo,
+        certificate: &[u8],
+    ) -> DispatchResult {
+        let hotkey = ensure_signed(origin.clone())?;
+        Self::do_serve_axon(origin, netuid, axon)?;
+        if let Some(certificate) = crate::types::NeuronCertificate::read(certificate) {
+            NeuronCertificates::<T>::insert(netuid, hotkey, certificate);
+        }
+        Ok(())
+    }
+
     pub(crate) fn do_serve_prometheus(
         origin: OriginFor<T>,
         netuid: NetUid,

@@ -6,13 +6,16 @@ use super::*;
 pub const MIN_STAKE: u64 = 2_000_000;
 
 impl<T: Config> Pallet<T> {
-    /// `alpha + root TAO * TaoWeight / u64::MAX`, rao.
+    /// Inherited alpha and root TAO times `TaoWeight / u64::MAX`, rao: what a hotkey weighs in consensus.
     pub fn total_stake_weight(hotkey: &AccountId, netuid: NetUid) -> u64 {
-        let (alpha, tao) = Self::stake_parts(hotkey, netuid);
-        alpha.saturating_add(tao)
+        if netuid == ROOT {
+            return TotalHotkeyAlpha::<T>::get(hotkey, ROOT);
+        }
+        let (alpha, tao) = Self::inherited_stake(hotkey, netuid);
+        alpha.saturating_add(Self::weighted_tao(tao))
     }
 
-    /// Alpha on the subnet, and root TAO already multiplied by its weight.
+    /// A hotkey's own alpha on the subnet, and its own root TAO already multiplied by its weight.
     pub fn stake_parts(hotkey: &AccountId, netuid: NetUid) -> (u64, u64) {
         let alpha = TotalHotkeyAlpha::<T>::get(hotkey, netuid);
         if netuid == ROOT {

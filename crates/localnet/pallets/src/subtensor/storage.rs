@@ -230,6 +230,10 @@ mod storage {
     #[pallet::storage]
     pub type MinNonImmuneUids<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery, ConstU16<10>>;
 
+    /// Newer than the metadata at hand: only the name and the values' names are known (chain.md 0).
+    #[pallet::storage]
+    pub type SubnetEpochConsensus<T> = StorageMap<_, Identity, NetUid, crate::types::EpochConsensus, ValueQuery>;
+
     // Registration.
 
     #[pallet::storage]
@@ -247,6 +251,10 @@ mod storage {
     #[pallet::storage]
     pub type BurnIncreaseMult<T: Config> =
         StorageMap<_, Identity, NetUid, FixedU128, ValueQuery, DefaultBurnIncreaseMult<T>>;
+    /// Part of the price that becomes collateral, /65535. Newer than the metadata at hand; 0 says that there is no collateral, and
+    /// no call changes it.
+    #[pallet::storage]
+    pub type CollateralLockShare<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery>;
     #[pallet::storage]
     pub type Difficulty<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<10_000_000>>;
     #[pallet::storage]
@@ -267,6 +275,9 @@ mod storage {
     pub type RegistrationsThisInterval<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery>;
     #[pallet::storage]
     pub type LastAdjustmentBlock<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
+    /// Block of the last proof of work that a hotkey registered with.
+    #[pallet::storage]
+    pub type LastPowRegistrationBlock<T> = StorageMap<_, Blake2_128Concat, AccountId, u64, OptionQuery>;
     #[pallet::storage]
     pub type RAORecycledForRegistration<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery>;
 
@@ -311,6 +322,15 @@ mod storage {
     #[pallet::storage]
     pub type StakeWeight<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
 
+    // Written only where `RemovedStorage` says so; newer runtimes have them no more.
+
+    #[pallet::storage]
+    pub type Rank<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
+    #[pallet::storage]
+    pub type Trust<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
+    #[pallet::storage]
+    pub type PruningScores<T> = StorageMap<_, Identity, NetUid, Vec<u16>, ValueQuery>;
+
     // Per mechanism.
 
     #[pallet::storage]
@@ -352,6 +372,44 @@ mod storage {
     pub type OwnedHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
     #[pallet::storage]
     pub type StakingHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
+    /// (share /`u64::MAX`, child) of a parent on a subnet.
+    #[pallet::storage]
+    pub type ChildKeys<T> =
+        StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, Vec<(u64, AccountId)>, ValueQuery>;
+    /// (share /`u64::MAX`, parent) of a child on a subnet.
+    #[pallet::storage]
+    pub type ParentKeys<T> =
+        StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, Vec<(u64, AccountId)>, ValueQuery>;
+    /// Children to come, and the block after which they do.
+    #[pallet::storage]
+    pub type PendingChildKeys<T> =
+        StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, (Vec<(u64, AccountId)>, u64), ValueQuery>;
+    #[pallet::storage]
+    pub type PendingChildKeyCooldown<T> = StorageValue<_, u64, ValueQuery, ConstU64<7_200>>;
+    #[pallet::storage]
+    pub type ChildkeyTake<T> = StorageDoubleMap<_, Blake2_128Concat, AccountId, Identity, NetUid, u16, ValueQuery>;
+    #[pallet::storage]
+    pub type MinChildkeyTake<T> = StorageValue<_, u16, ValueQuery>;
+    #[pallet::storage]
+    pub type MaxChildkeyTake<T> = StorageValue<_, u16, ValueQuery, ConstU16<11_796>>;
+    #[pallet::storage]
+    pub type TxChildkeyTakeRateLimit<T> = StorageValue<_, u64, ValueQuery, ConstU64<216_000>>;
+    #[pallet::storage]
+    pub type MinDelegateTake<T> = StorageValue<_, u16, ValueQuery>;
+    #[pallet::storage]
+    pub type MaxDelegateTake<T> = StorageValue<_, u16, ValueQuery, ConstU16<11_796>>;
+    #[pallet::storage]
+    pub type TxDelegateTakeRateLimit<T> = StorageValue<_, u64, ValueQuery, ConstU64<216_000>>;
+    #[pallet::storage]
+    pub type LastTxBlockDelegateTake<T> = StorageMap<_, Identity, AccountId, u64, ValueQuery>;
+    /// Hotkey, subnet, kind of transaction -> block of the last one.
+    #[pallet::storage]
+    pub type TransactionKeyLastBlock<T> = StorageNMap<
+        _,
+        (NMapKey<Blake2_128Concat, AccountId>, NMapKey<Identity, NetUid>, NMapKey<Identity, u16>),
+        u64,
+        ValueQuery,
+    >;
     /// Delegate take of a hotkey, /65535.
     #[pallet::storage]
     pub type Delegates<T> = StorageMap<_, Blake2_128Concat, AccountId, u16, ValueQuery, ConstU16<11_796>>;

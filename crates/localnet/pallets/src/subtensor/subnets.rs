@@ -1,4 +1,4 @@
-//! Subnets: existence, registration against the lock cost, `start_call`, tempo (chain.md 9).
+//! Subnets: existence, registration against the lock cost, `start_call` (chain.md 9).
 //!
 //! Invariant: a subnet's account always holds the existential deposit beside `SubnetTAO`, so no withdrawal can reap it.
 
@@ -118,18 +118,6 @@ impl<T: Config> Pallet<T> {
         FirstEmissionBlockNumber::<T>::insert(netuid, first);
         SubtokenEnabled::<T>::insert(netuid, true);
         Self::deposit_event(Event::FirstEmissionBlockNumberSet(netuid, first));
-        Ok(())
-    }
-
-    pub(crate) fn do_set_tempo(origin: OriginFor<T>, netuid: NetUid, tempo: u16) -> DispatchResult {
-        let coldkey = ensure_signed(origin)?;
-        ensure!(Self::exists(netuid), Error::<T>::SubnetNotExists);
-        ensure!(SubnetOwner::<T>::get(netuid) == coldkey, Error::<T>::NotSubnetOwner);
-        ensure!((T::MinTempo::get()..=T::MaxTempo::get()).contains(&tempo), Error::<T>::TempoOutOfBounds);
-        Self::ensure_owner_may_change(netuid, crate::types::Hyperparameter::Tempo)?;
-        Tempo::<T>::insert(netuid, tempo);
-        Self::record_owner_change(netuid, crate::types::Hyperparameter::Tempo);
-        Self::deposit_event(Event::TempoSet(netuid, tempo));
         Ok(())
     }
 }

@@ -270,3 +270,34 @@ fn no_money_is_made_or_lost_over_many_epochs() {
         assert!([4, 5, 6].into_iter().all(|byte| alpha(byte) > 0));
     });
 }
+
+#[test]
+fn older_runtimes_keep_rank_trust_and_pruning_scores_and_the_upgrade_clears_them() {
+    use frame_support::traits::Hooks;
+    swarm(|| {
+        RemovedStorage::set(true);
+        // The stronger validator backs uid 3 alone: what the other gives to uid 4 the majority does not support.
+        assert_ok!(Subtensor::add_stake(signed(&account(2)), hotkey(2), NET, 100 * TAO));
+        assert_ok!(set_weights(&hotkey(2), &[(3, 1)]));
+        assert_ok!(set_weights(&hotkey(3), &[(3, 1), (4, 1)]));
+        run_to(20);
+        assert_eq!(s::Rank::<Test>::get(NET), s::Incentive::<Test>::get(NET));
+        let trust = s::Trust::<Test>::get(NET);
+        assert!(trust[3] == u16::MAX && trust[4] == 0 && trust[5] == 0, "{trust:?}");
+        let scores = s::PruningScores::<Test>::get(NET);
+        assert_eq!(scores.iter().max(), Some(&u16::MAX));
+        let graph = Subtensor::metagraph(NET).unwrap();
+        assert_eq!((graph.rank.len(), graph.trust.len(), graph.pruning_score.len()), (6, 6, 6));
+        assert_eq!(graph.trust[3].0, u16::MAX);
+        assert_eq!(Subtensor::neuron_lite(NET, 3).unwrap().trust.0, u16::MAX);
+
+        RemovedStorage::set(false);
+        Subtensor::on_runtime_upgrade();
+        assert!(s::Rank::<Test>::get(NET).is_empty() && s::Trust::<Test>::get(NET).is_empty());
+        let graph = Subtensor::metagraph(NET).unwrap();
+        assert!(graph.rank.is_empty() && graph.trust.is_empty() && graph.pruning_score.is_empty());
+        assert_eq!(Subtensor::neuron_lite(NET, 3).unwrap().pruning_score.0, u16::MAX);
+        run_to(30);
+        assert!(s::Rank::<Test>::get(NET).is_empty(), "and nothing writes them any more");
+    });
+}

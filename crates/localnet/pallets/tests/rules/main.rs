@@ -2,15 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admin;
+mod children;
 mod commit_reveal;
 mod commitments;
 mod emission;
 mod epoch;
 mod info;
+mod moves;
+mod pow;
 mod registration;
 mod serving;
 mod staking;
 mod subnets;
 mod support;
+mod tempo;
 mod transactions;
 mod weights;

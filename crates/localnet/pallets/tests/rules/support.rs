@@ -74,6 +74,12 @@ impl subtensor::Config for Test {
     type Commitments = Commitments;
     type MinTempo = ConstU16<2>;
     type MaxTempo = ConstU16<50_400>;
+    type RemovedStorage = RemovedStorage;
+}
+
+frame_support::parameter_types! {
+    /// As newer runtimes; a test may say otherwise.
+    pub static RemovedStorage: bool = false;
 }
 
 impl commitments::Config for Test {

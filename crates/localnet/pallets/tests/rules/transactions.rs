@@ -76,7 +76,8 @@ fn a_hotkey_without_balance_may_send_what_costs_nothing_and_nothing_else() {
 #[test]
 fn calls_pay_or_do_not_pay_as_the_public_table_says() {
     let hotkey = account(9);
-    let free: [Call<Test>; 9] = [
+    let free: [Call<Test>; 10] = [
+        Call::pow_register { netuid: NET, work_block: 0, nonce: 0, work: vec![], hotkey: hotkey.clone() },
         weights(),
         Call::set_mechanism_weights { netuid: NET, mecid: 0, dests: vec![], weights: vec![], version_key: 0 },
         Call::batch_set_weights { netuids: vec![], weights: vec![], version_keys: vec![] },

@@ -16,9 +16,10 @@ use render::{Names, StorageLine};
 const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Drand"];
 
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
-const FAST_DEFAULTS: [&str; 2] = ["Tempo", "NetworkRateLimit"];
+const FAST_DEFAULTS: [&str; 4] = ["Tempo", "NetworkRateLimit", "PendingChildKeyCooldown", "TxChildkeyTakeRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
-const NEWER_STORAGE: [&str; 8] = [
+const NEWER_STORAGE: [&str; 11] = [
+    "LastPowRegistrationBlock",
     "LastEpochBlock",
     "PendingEpochAt",
     "SubnetEpochIndex",
@@ -26,15 +27,20 @@ const NEWER_STORAGE: [&str; 8] = [
     "ActivityCutoffFactorMilli",
     "BurnHalfLife",
     "BurnIncreaseMult",
+    "SubnetEpochConsensus",
+    "CollateralLockShare",
     "NewSubnetParams",
 ];
 /// Storage whose other differences are meant.
 const OTHER_STORAGE: [(&str, &str); 2] = [
-    ("NetworkPowRegistrationAllowed", "off by default: this chain has no proof-of-work registration"),
+    ("NetworkPowRegistrationAllowed", "off by default, as newer runtimes have it: owners switch it on"),
     ("LastRateLimitedBlock", "the key's type has fewer variants"),
 ];
 /// Calls that are newer than the snapshot (chain.md 1).
-const NEWER_CALLS: [&str; 5] = [
+const NEWER_CALLS: [&str; 8] = [
+    "pow_register",
+    "set_activity_cutoff_factor",
+    "trigger_epoch",
     "register_limit",
     "set_tempo",
     "sudo_set_activity_cutoff_factor",
@@ -42,7 +48,8 @@ const NEWER_CALLS: [&str; 5] = [
     "sudo_set_burn_increase_mult",
 ];
 /// Events that are newer than the snapshot, or changed since (chain.md 1.3, 1.5).
-const NEWER_EVENTS: [&str; 6] = [
+const NEWER_EVENTS: [&str; 7] = [
+    "EpochTriggered",
     "ActivityCutoffFactorMilliSet",
     "BurnHalfLifeSet",
     "BurnIncreaseMultSet",
@@ -50,10 +57,21 @@ const NEWER_EVENTS: [&str; 6] = [
     "EpochSkipped",
     "BatchWeightItemFailed",
 ];
-const NEWER_ERRORS: [&str; 3] =
-    ["RegistrationPriceLimitExceeded", "TempoOutOfBounds", "ActivityCutoffFactorMilliOutOfBounds"];
+const NEWER_ERRORS: [&str; 6] = [
+    "RegistrationPriceLimitExceeded",
+    "TempoOutOfBounds",
+    "ActivityCutoffFactorMilliOutOfBounds",
+    "EpochTriggerAlreadyPending",
+    "AutoEpochAlreadyImminent",
+    "DynamicTempoBlockedByCommitReveal",
+];
 /// Runtime API functions that are newer than the snapshot (chain.md 2).
-const NEWER_APIS: [&str; 3] = ["get_subnet_hyperparams_v3", "get_subnet_account_id", "get_next_epoch_start_block"];
+const NEWER_APIS: [&str; 4] = [
+    "get_subnet_hyperparams_v3",
+    "get_subnet_account_id",
+    "get_next_epoch_start_block",
+    "get_stake_availability_for_coldkeys",
+];
 
 fn metadata() -> RuntimeMetadataV16 {
     let opaque = starling_runtime::Runtime::metadata_at_version(16).unwrap();
@@ -287,6 +305,7 @@ fn transaction_extensions_come_in_the_public_order() {
     for (name, expected) in [
         ("System", 0),
         ("Timestamp", 2),
+        ("Aura", 3),
         ("Balances", 5),
         ("TransactionPayment", 6),
         ("SubtensorModule", 7),

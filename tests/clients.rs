@@ -1,0 +1,106 @@
+//! The official Python packages as independent clients of the local chain: what they read, sign and submit, and that they read what
+//! `starling` reads. The scripts in tests/clients/ assert; here they get a chain of their own each, as a process, and are run.
+//!
+//! What these clients cannot do on this chain is a table in the script that would do it: each entry names the reason and the error,
+//! and fails once it is no longer true.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A chain of its own, ended with the test.
+struct Chain {
+    process: Child,
+    url: String,
+}
+
+impl Chain {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_starling"))
+            .args(["localnet", "--listen", "127.0.0.1:0", "--json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Ok(said) = serde_json::from_str::<serde_json::Value>(&line) else {
+            let mut reason = String::new();
+            let _ = process.kill();
+            let _ = process.stderr.take().unwrap().read_to_string(&mut reason);
+            panic!("starling localnet said `{line}`: {reason}");
+        };
+        Self { process, url: said["url"].as_str().unwrap().to_owned() }
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The python that `scripts/clients` made, or one of the person's own with the same packages.
+fn python() -> PathBuf {
+    let python = std::env::var_os("STARLING_CLIENTS_PYTHON").expect(
+        "STARLING_CLIENTS_PYTHON is not set. `scripts/test` sets it; by hand: STARLING_CLIENTS_PYTHON=$(scripts/clients), \
+         which fetches the official packages (64 MB) once",
+    );
+    PathBuf::from(python)
+}
+
+/// Runs a script of tests/clients/ against a fresh chain; what it says when it fails is the test's failure.
+fn client(script: &str) {
+    let python = python();
+    let chain = Chain::start();
+    let home = tempfile::tempdir().unwrap();
+    // The older CLI lives beside the SDK's venv (scripts/clients).
+    let older = python.ancestors().nth(3).map(|clients| clients.join("cli/bin")).unwrap_or_default();
+    let output = Command::new(&python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients").join(script))
+        .env("STARLING_URL", &chain.url)
+        .env("STARLING_BINARY", env!("CARGO_BIN_EXE_starling"))
+        .env("STARLING_CLI_BIN", older)
+        // Caches, wallets, configuration: nothing of this machine's, nothing left on it.
+        .env("HOME", home.path())
+        .env_remove("BT_CHAIN_ENDPOINT")
+        .env_remove("BT_NETWORK")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{} cannot be run: {e}. scripts/clients makes it", python.display()));
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "tests/clients/{script} failed with {}:\n{}\n{}",
+        output.status,
+        said(&output.stdout),
+        said(&output.stderr)
+    );
+    print!("{}", said(&output.stdout));
+}
+
+#[test]
+fn every_read_of_the_official_sdk_answers_or_is_named_as_absent() {
+    client("sdk_reads.py");
+}
+
+#[test]
+fn the_official_sdk_registers_stakes_serves_sets_commits_and_reveals_and_reads_our_metagraph() {
+    client("sdk_writes.py");
+}
+
+#[test]
+fn the_older_substrate_client_connects_queries_and_transfers() {
+    client("substrate.py");
+}
+
+#[test]
+fn names_and_arguments_are_those_the_official_sdk_was_generated_from() {
+    client("descriptors.py");
+}
