@@ -174,7 +174,7 @@ fn an_impossible_value_is_refused_with_key_value_and_remedy() {
             Err(ConfigError::Invalid { key, value, needed }) => {
                 assert_eq!(key, *named, "{to}");
                 let said = ConfigError::Invalid { key, value: value.clone(), needed }.to_string();
-                assert!(said.contains(key) && said.contains(&value) && said.contains(needed), "{said}");
+                assert!(said.contains(key) && said.contains(&value) && said.contains(needed.as_ref()), "{said}");
             }
             other => panic!("{to}: {other:?}"),
         }
