@@ -173,7 +173,7 @@ fn an_impossible_value_is_refused_with_key_value_and_remedy() {
         match RunConfig::from_toml(&TEXT.replacen(from, to, 1)) {
             Err(ConfigError::Invalid { key, value, needed }) => {
                 assert_eq!(key, *named, "{to}");
-                let said = ConfigError::Invalid { key, value: value.clone(), needed }.to_string();
+                let said = ConfigError::Invalid { key, value: value.clone(), needed: needed.clone() }.to_string();
                 assert!(said.contains(key) && said.contains(&value) && said.contains(needed.as_ref()), "{said}");
             }
             other => panic!("{to}: {other:?}"),
