@@ -64,6 +64,12 @@ mod errors {
         /// The hotkey already has a uid on this subnet.
         #[codec(index = 21)]
         HotKeyAlreadyRegisteredInSubNet,
+        /// The new hotkey is the old one.
+        #[codec(index = 22)]
+        NewHotKeyIsSameWithOld,
+        /// The new hotkey has stake on the root network.
+        #[codec(index = 23)]
+        NewHotKeyNotCleanForRootSwap,
         /// The proof's block is too old, not yet made, or used up.
         #[codec(index = 24)]
         InvalidWorkBlock,
@@ -94,6 +100,9 @@ mod errors {
         /// The take was raised too recently.
         #[codec(index = 34)]
         DelegateTxRateLimitExceeded,
+        /// The coldkey swapped a hotkey too recently.
+        #[codec(index = 35)]
+        HotKeySetTxRateLimitExceeded,
         /// Registration is switched off on this subnet.
         #[codec(index = 37)]
         SubNetRegistrationDisabled,
@@ -109,6 +118,9 @@ mod errors {
         /// The root network is full of hotkeys with more stake.
         #[codec(index = 43)]
         StakeTooLowForRoot,
+        /// The coldkey cannot pay for the swap.
+        #[codec(index = 45)]
+        NotEnoughBalanceToPaySwapHotKey,
         /// Weights on the root network are not accepted.
         #[codec(index = 47)]
         CanNotSetRootNetworkWeights,
@@ -163,6 +175,9 @@ mod errors {
         /// The childkey take was raised too recently.
         #[codec(index = 72)]
         TxChildkeyTakeRateLimitExceeded,
+        /// A text of the identity is too long.
+        #[codec(index = 73)]
+        InvalidIdentity,
         /// The subnet has no such mechanism.
         #[codec(index = 74)]
         MechanismDoesNotExist,
@@ -205,6 +220,9 @@ mod errors {
         /// The subnet's token is not enabled: `start_call` first.
         #[codec(index = 94)]
         SubtokenDisabled,
+        /// A hotkey of the coldkey was swapped on this subnet too recently.
+        #[codec(index = 95)]
+        HotKeySwapOnSubnetIntervalNotPassed,
         /// The price is past the caller's limit already.
         #[codec(index = 96)]
         ZeroMaxStakeAmount,
@@ -235,6 +253,9 @@ mod errors {
         /// A child would be its parent's parent.
         #[codec(index = 123)]
         ChildParentInconsistency,
+        /// Mechanisms times neurons are more than 256.
+        #[codec(index = 125)]
+        TooManyUIDsPerMechanism,
         /// The burn is above the caller's limit.
         #[codec(index = 136)]
         RegistrationPriceLimitExceeded,

@@ -18,7 +18,8 @@ const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Dra
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
 const FAST_DEFAULTS: [&str; 4] = ["Tempo", "NetworkRateLimit", "PendingChildKeyCooldown", "TxChildkeyTakeRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
-const NEWER_STORAGE: [&str; 11] = [
+const NEWER_STORAGE: [&str; 12] = [
+    "HotkeySwapOnSubnetInterval",
     "LastPowRegistrationBlock",
     "LastEpochBlock",
     "PendingEpochAt",
@@ -37,7 +38,8 @@ const OTHER_STORAGE: [(&str, &str); 2] = [
     ("LastRateLimitedBlock", "the key's type has fewer variants"),
 ];
 /// Calls that are newer than the snapshot (chain.md 1).
-const NEWER_CALLS: [&str; 8] = [
+const NEWER_CALLS: [&str; 9] = [
+    "swap_hotkey_v2",
     "pow_register",
     "set_activity_cutoff_factor",
     "trigger_epoch",
@@ -57,7 +59,8 @@ const NEWER_EVENTS: [&str; 7] = [
     "EpochSkipped",
     "BatchWeightItemFailed",
 ];
-const NEWER_ERRORS: [&str; 6] = [
+const NEWER_ERRORS: [&str; 7] = [
+    "NewHotKeyNotCleanForRootSwap",
     "RegistrationPriceLimitExceeded",
     "TempoOutOfBounds",
     "ActivityCutoffFactorMilliOutOfBounds",
