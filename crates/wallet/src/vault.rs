@@ -57,7 +57,7 @@ pub fn decrypt(bytes: &[u8], encryption: Encryption, password: &str) -> Result<Z
     match encryption {
         Encryption::Nacl => nacl(bytes, &*nacl_key(password)?),
         Encryption::AnsibleVault => ansible(bytes, password),
-        Encryption::Fernet => fernet(bytes, &*fernet_key(password)),
+        Encryption::Fernet => fernet(bytes, &fernet_key(password)),
     }
 }
 
