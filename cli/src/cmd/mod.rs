@@ -95,6 +95,11 @@ impl Global {
         Ok(Wallet::open(&self.location()?)?.key(Part::Hotkey, &self.passwords())?)
     }
 
+    /// The chosen hotkey's account, for which no password is needed.
+    pub fn hotkey_account(&self) -> anyhow::Result<Account> {
+        Ok(Wallet::open(&self.location()?)?.hotkey_account()?)
+    }
+
     /// The chosen coldkey's pair.
     pub fn coldkey(&self) -> anyhow::Result<Keypair> {
         Ok(Wallet::open(&self.location()?)?.key(Part::Coldkey, &self.passwords())?)

@@ -1,10 +1,15 @@
 //! `starling weights`
 
+mod check;
+mod simulate;
+
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::{Global, exit::Refused, output};
+use starling_chain::weights::preflight::{self, Way};
+
+use crate::{Global, output};
 
 /// Weights that a validator sets.
 #[derive(Debug, Args)]
@@ -24,17 +29,33 @@ enum Action {
         uid: u16,
     },
     /// Set weights now, plainly: for subnets with commit-reveal off. `starling validator` commits and reveals by itself.
-    Set {
-        /// The subnet.
-        #[arg(long)]
-        netuid: u16,
-        /// `uid=weight` pairs; weights are any non-negative numbers and are scaled to the largest.
-        #[arg(required = true, value_parser = pair)]
-        weights: Vec<(u16, f64)>,
-        /// Weights version key.
-        #[arg(long, default_value_t = 0)]
-        version_key: u64,
-    },
+    Set(Vector),
+    /// Would the chain take these weights now? Every rule, with the value read and the value needed.
+    Check(check::Check),
+    /// What would the next epoch give everybody: as things are, or with one validator's weights replaced?
+    Simulate(simulate::Simulate),
+}
+
+/// Weights on a subnet.
+#[derive(Debug, Args)]
+struct Vector {
+    /// The subnet.
+    #[arg(long)]
+    netuid: u16,
+    /// `uid=weight` pairs; weights are any non-negative numbers and are scaled to the largest.
+    #[arg(required = true, value_parser = pair)]
+    weights: Vec<(u16, f64)>,
+    /// Weights version key.
+    #[arg(long, default_value_t = 0)]
+    version_key: u64,
+}
+
+impl Vector {
+    /// As they are sent: zeros dropped, the largest 65535.
+    fn quantised(&self) -> anyhow::Result<(Vec<u16>, Vec<u16>)> {
+        let (uids, values): (Vec<u16>, Vec<f64>) = self.weights.iter().copied().unzip();
+        starling_chain::weights::quantise(&uids, &values).context("these weights cannot be set")
+    }
 }
 
 fn pair(text: &str) -> Result<(u16, f64), String> {
@@ -69,18 +90,17 @@ impl Weights {
                 }
                 output::line(&table.to_string());
             }
-            Action::Set { netuid, weights, version_key } => {
+            Action::Check(c) => c.run(global).await?,
+            Action::Simulate(c) => c.run(global).await?,
+            Action::Set(vector) => {
+                let Vector { netuid, version_key, .. } = vector;
                 let hotkey = global.hotkey()?;
                 let chain = global.chain().await?;
-                if chain.hyperparameters(netuid).await?.commit_reveal_enabled {
-                    return Err(Refused(format!(
-                        "subnet {netuid} has commit-reveal on: weights set plainly are refused. Run `starling validator`, which commits and reveals"
-                    ))
-                    .into());
-                }
-                let (uids, values): (Vec<u16>, Vec<f64>) = weights.into_iter().unzip();
-                let (uids, values) =
-                    starling_chain::weights::quantise(&uids, &values).context("these weights cannot be set")?;
+                let (uids, values) = vector.quantised()?;
+                let facts = chain.weight_facts(netuid, &hotkey.account()).await?;
+                let rules = preflight::check(&facts, Way::Plain, &uids, &values, version_key);
+                let broken: Vec<&preflight::Check> = rules.iter().filter(|r| !r.holds).collect();
+                check::refuse(&broken, chain.block_seconds().await?)?;
                 let submitted = chain.set_weights(&hotkey, netuid, &uids, &values, version_key).await?;
                 if global.json {
                     return output::json(

@@ -4,7 +4,7 @@ use serde::Serialize;
 use starling_protocol::keys::Account;
 
 use crate::{
-    ChainError, Client,
+    BlockRef, ChainError, Client,
     commit_reveal::EpochClock,
     value::{ShapeError, Value},
 };
@@ -168,12 +168,37 @@ impl Client {
             .map_err(ChainError::decode("SubtensorModule.WeightCommits", 0))
     }
 
+    /// Seconds from block to block, by the timestamps of the last hundred blocks (fewer on a young chain).
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn block_seconds(&self) -> Result<f64, ChainError> {
+        const SPAN: u32 = 100;
+        let head = self.head().await?;
+        let first = head.number.saturating_sub(SPAN).max(1);
+        let then = self.block_hash(first).await?.filter(|_| first < head.number);
+        let Some(then) = then else { return Ok(12.0) };
+        let now = async |at| {
+            let moment = self.storage_value("Timestamp", "Now", &[], Some(at)).await?;
+            moment.number::<u64>().map_err(ChainError::decode("Timestamp.Now", 0))
+        };
+        let (last, early) = futures::try_join!(now(head.hash), now(then))?;
+        Ok(last.saturating_sub(early) as f64 / 1000.0 / f64::from(head.number - first))
+    }
+
     /// A subnet's epoch clock at the newest finalized block: when epochs run and reveals are taken.
     ///
     /// # Errors
     /// [`ChainError::Absent`] on runtimes of before June 2026, whose epochs are on a fixed grid; others of [`ChainError`].
     pub async fn epoch_clock(&self, netuid: u16) -> Result<EpochClock, ChainError> {
-        let block = self.head().await?;
+        self.epoch_clock_at(netuid, None).await
+    }
+
+    pub(crate) async fn epoch_clock_at(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<EpochClock, ChainError> {
+        let block = match at {
+            None => self.head().await?,
+            Some(hash) => BlockRef { number: self.block_number(hash).await?, hash },
+        };
         let at = Some(block.hash);
         let key = [Value::from(netuid)];
         let (index, last_epoch_block, pending_epoch_at, tempo, blocks_since_last_step, reveal_period) = futures::try_join!(

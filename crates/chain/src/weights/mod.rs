@@ -1,4 +1,8 @@
-//! Scores to the two lists that are sent: the rule itself is [`starling_incentive`]'s.
+//! Weights before they are sent: scores to the two lists ([`quantise`]), whether the chain would take them ([`preflight`]), and what
+//! they would earn ([`simulate`]). The arithmetic itself is [`starling_incentive`]'s.
+
+pub mod preflight;
+pub mod simulate;
 
 pub use starling_incentive::quantise::QuantiseError;
 

@@ -1,0 +1,285 @@
+//! Whether the chain would take these weights now, rule by rule, before it is asked (chain.md 4.1, 4.2, 5.1).
+//!
+//! Pure: a function of [`Facts`], which [`crate::Client::weight_facts`] reads at one block. Invariant: the rules are those of the
+//! chain, in its order; each says the value read and the value needed, and, where time heals it, how many blocks that takes.
+//! What the chain decides only later (that a commit's reveal will pass) is not promised here.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+/// Commits of one hotkey that may wait for their reveal at once.
+const MAX_COMMITS: usize = 10;
+
+/// What the rules look at, read at one block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// The block read at.
+    pub block: u32,
+    /// The subnet.
+    pub netuid: u16,
+    /// Neurons on it.
+    pub neurons: u16,
+    /// The hotkey's slot, if it has one.
+    pub uid: Option<u16>,
+    /// Whether it is the subnet owner's hotkey.
+    pub owner: bool,
+    /// Its stake weight, rao.
+    pub stake: u64,
+    /// The least stake weight with which weights may be set, rao.
+    pub stake_threshold: u64,
+    /// Whether it has a validator permit.
+    pub permit: bool,
+    /// Block of its last weights or commit; 0 for never.
+    pub last_update: u64,
+    /// Blocks that must lie between two settings.
+    pub rate_limit: u64,
+    /// The least version key; 0 takes any.
+    pub weights_version: u64,
+    /// The fewest weights.
+    pub min_allowed_weights: u16,
+    /// Whether weights must be committed and revealed.
+    pub commit_reveal: bool,
+    /// Its commits that wait for their reveal.
+    pub commits: usize,
+}
+
+/// How the weights are to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// `set_weights`.
+    Plain,
+    /// `commit_weights`; the rules on the weights themselves are those of the reveal later.
+    Commit,
+}
+
+/// One rule's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The chain's error if it is broken.
+    pub rule: &'static str,
+    /// True if it holds.
+    pub holds: bool,
+    /// The value read.
+    pub read: String,
+    /// The value needed.
+    pub needed: String,
+    /// Blocks after which it holds by itself; `None` if it holds, or time does not heal it.
+    pub heals_in_blocks: Option<u64>,
+    /// What to do, where time does not heal it.
+    pub advice: Option<&'static str>,
+}
+
+impl Check {
+    fn new(rule: &'static str, holds: bool, read: impl ToString, needed: impl ToString) -> Self {
+        Self { rule, holds, read: read.to_string(), needed: needed.to_string(), heals_in_blocks: None, advice: None }
+    }
+
+    fn advise(mut self, advice: &'static str) -> Self {
+        self.advice = (!self.holds).then_some(advice);
+        self
+    }
+}
+
+/// Every rule, in the chain's order. The weights can be sent if all hold.
+#[must_use]
+pub fn check(facts: &Facts, way: Way, uids: &[u16], values: &[u16], version_key: u64) -> Vec<Check> {
+    let mut all = vec![
+        match way {
+            Way::Plain => Check::new(
+                "CommitRevealEnabled",
+                !facts.commit_reveal,
+                if facts.commit_reveal { "commit-reveal is on" } else { "commit-reveal is off" },
+                "off, to set weights plainly",
+            )
+            .advise("commit and reveal them: `starling weights keep` or `starling validator` do it"),
+            Way::Commit => Check::new(
+                "CommitRevealDisabled",
+                facts.commit_reveal,
+                if facts.commit_reveal { "commit-reveal is on" } else { "commit-reveal is off" },
+                "on, to commit weights",
+            )
+            .advise("set them plainly: `starling weights set`"),
+        },
+        Check::new(
+            "CanNotSetRootNetworkWeights",
+            facts.netuid != 0,
+            format!("subnet {}", facts.netuid),
+            "not the root network",
+        ),
+        Check::new(
+            "WeightVecNotEqualSize",
+            uids.len() == values.len(),
+            format!("{} uids, {} weights", uids.len(), values.len()),
+            "as many of one as of the other",
+        ),
+        Check::new(
+            "UidsLengthExceedUidsInSubNet",
+            uids.len() <= usize::from(facts.neurons),
+            format!("{} weights", uids.len()),
+            format!("at most {}, the neurons there are", facts.neurons),
+        ),
+        Check::new(
+            "HotKeyNotRegisteredInSubNet",
+            facts.uid.is_some(),
+            facts.uid.map_or_else(|| "not registered".to_owned(), |uid| format!("uid {uid}")),
+            format!("registered on subnet {}", facts.netuid),
+        )
+        .advise("`starling register`"),
+        Check::new(
+            "NotEnoughStakeToSetWeights",
+            facts.owner || facts.stake >= facts.stake_threshold,
+            format!("{} rao of stake weight", facts.stake),
+            if facts.owner { "none: it is the owner's".to_owned() } else { format!("{} rao", facts.stake_threshold) },
+        )
+        .advise("`starling stake add`"),
+        Check::new(
+            "IncorrectWeightVersionKey",
+            facts.weights_version == 0 || version_key >= facts.weights_version,
+            format!("version key {version_key}"),
+            format!("at least {}", facts.weights_version),
+        )
+        .advise("upgrade the subnet's validator code, or give its --version-key"),
+        rate_limit(facts),
+    ];
+    if way == Way::Commit {
+        all.push(
+            Check::new(
+                "TooManyUnrevealedCommits",
+                facts.commits < MAX_COMMITS,
+                format!("{} commits wait for their reveal", facts.commits),
+                format!("fewer than {MAX_COMMITS}"),
+            )
+            .advise("reveal them, or wait until they expire"),
+        );
+    }
+    all.extend(on_the_weights(facts, uids, values));
+    all
+}
+
+fn rate_limit(facts: &Facts) -> Check {
+    let since = u64::from(facts.block).saturating_sub(facts.last_update);
+    // The chain compares in the block that includes the call: the next one at the earliest.
+    let missing = facts.rate_limit.saturating_sub(since.saturating_add(1));
+    let holds = facts.last_update == 0 || missing == 0;
+    let read = match facts.last_update {
+        0 => "never set before".to_owned(),
+        at => format!("last set {since} blocks ago, in block {at}"),
+    };
+    let rule = if facts.commit_reveal { "CommittingWeightsTooFast" } else { "SettingWeightsTooFast" };
+    let mut check = Check::new(rule, holds, read, format!("at least {} blocks", facts.rate_limit));
+    check.heals_in_blocks = (!holds).then_some(missing);
+    check
+}
+
+/// Rules that a commit meets only at its reveal.
+fn on_the_weights(facts: &Facts, uids: &[u16], values: &[u16]) -> Vec<Check> {
+    let itself = uids.len() == 1 && facts.uid.is_some() && uids.first().copied() == facts.uid;
+    let mut seen = BTreeSet::new();
+    let twice: Vec<u16> = uids.iter().copied().filter(|uid| !seen.insert(*uid)).collect();
+    let strangers: Vec<u16> = uids.iter().copied().filter(|uid| *uid >= facts.neurons).collect();
+    let least = facts.min_allowed_weights.min(facts.neurons);
+    vec![
+        Check::new(
+            "NeuronNoValidatorPermit",
+            itself || facts.owner || facts.permit,
+            if facts.permit { "a permit" } else { "no permit" },
+            "a validator permit, or a weight on itself alone",
+        )
+        .advise("permits go to the largest stakes at each epoch: add stake and wait for one"),
+        Check::new("DuplicateUids", twice.is_empty(), format!("{twice:?} more than once"), "every uid once"),
+        Check::new(
+            "UidVecContainInvalidOne",
+            strangers.is_empty(),
+            format!("{strangers:?} are not on the subnet"),
+            format!("uids below {}", facts.neurons),
+        ),
+        Check::new(
+            "WeightVecLengthIsLow",
+            itself || uids.len() >= usize::from(least),
+            format!("{} weights", uids.len()),
+            format!("at least {least}, or a weight on itself alone"),
+        ),
+        Check::new(
+            "MaxWeightExceeded",
+            true,
+            format!("largest weight {}", values.iter().copied().max().unwrap_or(0)),
+            "any: the chain's limit is 65535 of 65535",
+        ),
+    ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            block: 1000,
+            netuid: 1,
+            neurons: 4,
+            uid: Some(0),
+            owner: false,
+            stake: 10,
+            stake_threshold: 10,
+            permit: true,
+            last_update: 0,
+            rate_limit: 100,
+            weights_version: 0,
+            min_allowed_weights: 2,
+            commit_reveal: false,
+            commits: 0,
+        }
+    }
+
+    /// The rules that `change` breaks for weights on uids 1 and 2.
+    fn broken(change: impl Fn(&mut Facts), way: Way, uids: &[u16], values: &[u16]) -> Vec<&'static str> {
+        let mut facts = facts();
+        change(&mut facts);
+        check(&facts, way, uids, values, 3).into_iter().filter(|c| !c.holds).map(|c| c.rule).collect()
+    }
+
+    #[test]
+    fn each_rule_is_broken_by_what_breaks_it_on_chain_and_by_nothing_else() {
+        let plain = |change: fn(&mut Facts)| broken(change, Way::Plain, &[1, 2], &[1, 2]);
+        assert_eq!(plain(|_| ()), [""; 0]);
+        assert_eq!(plain(|f| f.commit_reveal = true), ["CommitRevealEnabled"]);
+        assert_eq!(plain(|f| f.netuid = 0), ["CanNotSetRootNetworkWeights"]);
+        assert_eq!(plain(|f| f.uid = None), ["HotKeyNotRegisteredInSubNet"]);
+        assert_eq!(plain(|f| f.stake = 9), ["NotEnoughStakeToSetWeights"]);
+        assert_eq!(plain(|f| (f.stake, f.owner) = (9, true)), [""; 0]);
+        assert_eq!(plain(|f| f.weights_version = 4), ["IncorrectWeightVersionKey"]);
+        assert_eq!(plain(|f| f.permit = false), ["NeuronNoValidatorPermit"]);
+        assert_eq!(plain(|f| (f.permit, f.owner) = (false, true)), [""; 0]);
+        assert_eq!(plain(|f| f.min_allowed_weights = 3), ["WeightVecLengthIsLow"]);
+        assert_eq!(plain(|f| (f.min_allowed_weights, f.neurons) = (9, 3)), ["WeightVecLengthIsLow"]);
+        let none = |_: &mut Facts| ();
+        assert_eq!(broken(none, Way::Plain, &[1, 1], &[1, 2]), ["DuplicateUids"]);
+        assert_eq!(broken(none, Way::Plain, &[1, 4], &[1, 2]), ["UidVecContainInvalidOne"]);
+        assert_eq!(broken(none, Way::Plain, &[1, 2], &[1]), ["WeightVecNotEqualSize"]);
+        assert_eq!(broken(none, Way::Commit, &[1, 2], &[1, 2]), ["CommitRevealDisabled"]);
+        let commit = |change: fn(&mut Facts)| broken(change, Way::Commit, &[1, 2], &[1, 2]);
+        assert_eq!(commit(|f| f.commit_reveal = true), [""; 0]);
+        assert_eq!(commit(|f| (f.commit_reveal, f.commits) = (true, 10)), ["TooManyUnrevealedCommits"]);
+        // A weight on itself alone needs neither permit nor number.
+        assert_eq!(broken(|f| f.permit = false, Way::Plain, &[0], &[1]), [""; 0]);
+        assert_eq!(broken(none, Way::Plain, &[1], &[1]), ["WeightVecLengthIsLow"]);
+    }
+
+    #[test]
+    fn the_rate_limit_is_met_by_the_block_that_includes_the_call_and_says_when() {
+        // Set in block 901: block 1001, the next one, is 100 blocks later.
+        let limited = |last| {
+            let facts = Facts { last_update: last, ..facts() };
+            let check =
+                check(&facts, Way::Plain, &[1, 2], &[1, 2], 3).into_iter().find(|c| c.rule.ends_with("TooFast"));
+            (check.clone().unwrap().holds, check.unwrap().heals_in_blocks)
+        };
+        assert_eq!(limited(901), (true, None));
+        assert_eq!(limited(902), (false, Some(1)));
+        assert_eq!(limited(1000), (false, Some(99)));
+        assert_eq!(limited(0), (true, None));
+    }
+}
