@@ -104,3 +104,8 @@ fn the_older_substrate_client_connects_queries_and_transfers() {
 fn names_and_arguments_are_those_the_official_sdk_was_generated_from() {
     client("descriptors.py");
 }
+
+#[test]
+fn key_files_passwords_and_signatures_cross_both_ways_with_the_official_wallet() {
+    client("wallet.py");
+}
