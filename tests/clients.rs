@@ -104,3 +104,8 @@ fn the_older_substrate_client_connects_queries_and_transfers() {
 fn names_and_arguments_are_those_the_official_sdk_was_generated_from() {
     client("descriptors.py");
 }
+
+#[test]
+fn both_official_command_lines_work_with_wallets_of_their_own() {
+    client("btcli.py");
+}

@@ -17,6 +17,7 @@ NOT_PUBLIC = {
         "SubtensorModule.NewSubnetParams": "what a new subnet starts with here",
         "SubtensorModule.Alpha": "of spec 381; AlphaV2 since",
         "SubtensorModule.TotalHotkeyShares": "of spec 381; TotalHotkeySharesV2 since",
+        "SubtensorModule.RootClaimType": "of June 2026; gone since",
         "System.BlockSize": FRAME,
         "System.BlocksTillUpgrade": FRAME,
         "TransactionPayment.TxPaymentCredit": FRAME,

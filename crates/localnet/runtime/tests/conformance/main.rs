@@ -18,7 +18,9 @@ const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Dra
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
 const FAST_DEFAULTS: [&str; 4] = ["Tempo", "NetworkRateLimit", "PendingChildKeyCooldown", "TxChildkeyTakeRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
-const NEWER_STORAGE: [&str; 11] = [
+const NEWER_STORAGE: [&str; 13] = [
+    "CollateralDrainRatio",
+    "SubnetEmissionEnabled",
     "LastPowRegistrationBlock",
     "LastEpochBlock",
     "PendingEpochAt",
@@ -32,7 +34,8 @@ const NEWER_STORAGE: [&str; 11] = [
     "NewSubnetParams",
 ];
 /// Storage whose other differences are meant.
-const OTHER_STORAGE: [(&str, &str); 2] = [
+const OTHER_STORAGE: [(&str, &str); 3] = [
+    ("RootClaimType", "Keep by default: nothing else ever happens to root dividends here"),
     ("NetworkPowRegistrationAllowed", "off by default, as newer runtimes have it: owners switch it on"),
     ("LastRateLimitedBlock", "the key's type has fewer variants"),
 ];
