@@ -216,7 +216,7 @@ fn an_unregistered_hotkey_and_another_leader_are_refused_with_the_remedy() {
     };
     let run = |arguments: &[&str]| starling(&with(arguments).iter().map(String::as_str).collect::<Vec<_>>());
     assert!(run(&["wallet", "new", "--coldkey-uri", "//Alice"]).status.success());
-    assert!(run(&["wallet", "new", "--wallet", "stranger"]).status.success());
+    assert!(run(&["wallet", "new", "--wallet", "stranger", "--no-password"]).status.success());
     let created = run(&["subnet", "create", "--json"]);
     let netuid = serde_json::from_slice::<serde_json::Value>(&created.stdout).unwrap()["netuid"].to_string();
     std::fs::write(dir.path().join("plan.toml"), PLAN.replace("NETUID", &netuid)).unwrap();

@@ -41,6 +41,12 @@ pub struct Global {
     /// Name of the hotkey within the wallet.
     #[arg(long, global = true, env = "BT_WALLET_HOTKEY", default_value = "default", value_name = "NAME")]
     hotkey: String,
+    /// File whose first line is the password of an encrypted key.
+    #[arg(long, global = true, value_name = "FILE")]
+    password_file: Option<std::path::PathBuf>,
+    /// Open descriptor whose first line is the password of an encrypted key.
+    #[arg(long, global = true, value_name = "N", conflicts_with = "password_file")]
+    password_fd: Option<u32>,
     /// Say more on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,

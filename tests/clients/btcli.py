@@ -99,7 +99,7 @@ def older():
     neuron = starling("metagraph", str(NETUID))["neurons"][1]
     same("registered", (hotkey, BOB), (neuron["hotkey"], neuron["coldkey"]))
 
-    added = old("stake", "add", "--netuid", str(NETUID), *keyed, "--amount", "3", "--no-prompt", "--no-mev-protection")
+    added = old("stake", "add", "--netuid", str(NETUID), *keyed, "--amount", "1", "--no-prompt", "--no-mev-protection")
     assert added["staking_success"][str(NETUID)][hotkey], added
     before = int(starling("balance", ALICE)["free"])
     paid = old("wallet", "transfer", "--dest", ALICE, "--amount", "1", *wallet, "--no-prompt")
@@ -107,7 +107,7 @@ def older():
     same("received", int(starling("balance", ALICE)["free"]) - before, 10**9)
     balances = old("wallet", "balance", *wallet)["balances"]["bob"]
     same("coldkey", balances["coldkey"], BOB)
-    assert balances["staked"] > 2, balances
+    assert balances["staked"] > 0.9, balances
     return hotkey
 
 

@@ -25,14 +25,27 @@ pub mod validator;
 pub mod wallet;
 pub mod weights;
 
-use std::time::Duration;
+use std::{io::IsTerminal, path::Path, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use starling_chain::{Client, Options};
 use starling_protocol::keys::Account;
-use starling_wallet::{Keypair, WalletLocation};
+use starling_wallet::{Keypair, Part, Password, Passwords, Wallet, WalletLocation};
+use zeroize::Zeroizing;
 
 use crate::Global;
+
+fn ask(prompt: &str) -> std::io::Result<Zeroizing<String>> {
+    rpassword::prompt_password(prompt).map(Zeroizing::new)
+}
+
+/// A new password, typed twice.
+pub fn ask_twice(prompt: &str) -> anyhow::Result<Password> {
+    ensure!(std::io::stdin().is_terminal(), "no terminal to ask for the new password at: give --new-password-file");
+    let first = ask(prompt)?;
+    ensure!(*first == *ask("again: ")?, "the two passwords differ: nothing was changed");
+    Ok(Password::new(&first))
+}
 
 impl Global {
     /// Connect to the chain within the timeout.
@@ -52,14 +65,39 @@ impl Global {
         Ok(location)
     }
 
+    /// Where passwords of encrypted keys come from.
+    pub fn passwords(&self) -> Passwords {
+        Passwords {
+            known: None,
+            file: self.password_file.clone(),
+            descriptor: self.password_fd,
+            prompt: std::io::stdin().is_terminal().then_some(ask),
+        }
+    }
+
+    /// A password for a key that is to be encrypted: given, or asked for twice.
+    pub fn new_password(&self, path: &Path) -> anyhow::Result<Password> {
+        let given = self.passwords().given(path, |key| std::env::var(key).ok())?;
+        let password = match given {
+            Some(password) => password,
+            None if std::io::stdin().is_terminal() => ask_twice(&format!("a password for {}: ", path.display()))?,
+            None => bail!(
+                "no password to encrypt {} with: give --password-file or --password-fd, set BT_WALLET_PASSWORD, or keep it plain with --no-password",
+                path.display()
+            ),
+        };
+        ensure!(!password.is_empty(), "the password is empty: to keep a key plain say --no-password");
+        Ok(password)
+    }
+
     /// The chosen hotkey's pair.
     pub fn hotkey(&self) -> anyhow::Result<Keypair> {
-        Ok(self.location()?.hotkey()?)
+        Ok(Wallet::open(&self.location()?)?.key(Part::Hotkey, &self.passwords())?)
     }
 
     /// The chosen coldkey's pair.
     pub fn coldkey(&self) -> anyhow::Result<Keypair> {
-        Ok(self.location()?.coldkey()?)
+        Ok(Wallet::open(&self.location()?)?.key(Part::Coldkey, &self.passwords())?)
     }
 
     /// An account given as SS58 text, or the wallet's coldkey.

@@ -1,12 +1,16 @@
-//! `starling wallet`
+//! `starling wallet`: keys on disk, in the layout and the encryption of the official tools. One file per group of subcommands.
 
-use clap::{Args, Subcommand};
-use serde_json::json;
-use starling_wallet::{Keypair, Wallet as Keys};
+mod inspect;
+mod make;
+mod protect;
+mod sign;
 
-use crate::{Global, output};
+use clap::{Args, Subcommand, ValueEnum};
+use starling_wallet::Part;
 
-/// Make and list wallets (official layout, readable by the official tools; unencrypted for now).
+use crate::Global;
+
+/// Make, restore, list, protect and use keys (readable by the official tools, and theirs here).
 #[derive(Debug, Args)]
 pub struct Wallet {
     #[command(subcommand)]
@@ -15,59 +19,62 @@ pub struct Wallet {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a coldkey and a hotkey. The recovery phrase stands in the key files.
-    New {
-        /// Derive the coldkey from a secret URI such as //Alice instead of drawing it (development only).
-        #[arg(long, value_name = "URI")]
-        coldkey_uri: Option<String>,
-        /// Derive the hotkey from a secret URI.
-        #[arg(long, value_name = "URI")]
-        hotkey_uri: Option<String>,
-    },
-    /// List wallets and their hotkeys.
+    /// Make a coldkey and a hotkey. The coldkey is encrypted with a password.
+    New(make::New),
+    /// Make one more hotkey in a wallet (on a machine that needs no coldkey, in a new one).
+    NewHotkey(make::NewHotkey),
+    /// Restore a key from its words, its seed or its private key.
+    Regen(make::Regen),
+    /// Write the public coldkey file alone: all that a machine needs that only reads or mines.
+    RegenColdkeypub(make::RegenColdkeypub),
+    /// All wallets and their hotkeys.
     List,
+    /// The chosen wallet's files: addresses, encryption, permissions.
+    Show,
+    /// Sign a message with a key of the chosen wallet.
+    Sign(sign::Sign),
+    /// Check a signature.
+    Verify(sign::Verify),
+    /// Encrypt a key, or change its password.
+    Encrypt(protect::Encrypt),
+    /// Keep a key unencrypted: whoever reads the file owns it.
+    Decrypt(protect::Decrypt),
+    /// The value of the official variable BT_PW_… for a key's password.
+    Obfuscate(protect::Obfuscate),
+}
+
+/// Which key of the wallet.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Which {
+    /// Owns and pays.
+    Coldkey,
+    /// Works.
+    Hotkey,
+}
+
+impl From<Which> for Part {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::Coldkey => Self::Coldkey,
+            Which::Hotkey => Self::Hotkey,
+        }
+    }
 }
 
 impl Wallet {
     pub fn run(self, global: &Global) -> anyhow::Result<()> {
-        let location = global.location()?;
         match self.action {
-            Action::New { coldkey_uri, hotkey_uri } => {
-                let key =
-                    |uri: Option<String>| uri.map_or_else(|| Ok(Keypair::generate()), |uri| Keypair::from_uri(&uri));
-                let (coldkey, hotkey) = (key(coldkey_uri)?, key(hotkey_uri)?);
-                Keys::create(&location, &coldkey, &hotkey)?;
-                if global.json {
-                    return output::json(
-                        &json!({ "path": location.path, "wallet": location.name, "hotkey_name": location.hotkey, "coldkey": coldkey.account(), "hotkey": hotkey.account() }),
-                    );
-                }
-                output::line(&format!("coldkey {} {}", location.name, coldkey.account()));
-                output::line(&format!("hotkey  {}/{} {}", location.name, location.hotkey, hotkey.account()));
-                tracing::warn!(
-                    "the coldkey is not encrypted: whoever reads {} owns it",
-                    location.coldkey_path().display()
-                );
-            }
-            Action::List => {
-                let wallets = starling_wallet::list(&location.path)?;
-                if global.json {
-                    return output::json(&wallets);
-                }
-                let mut table = output::table(&["wallet", "hotkey", "address"]);
-                for w in wallets {
-                    table.add_row([
-                        w.name.clone(),
-                        String::new(),
-                        w.coldkey.map(|a| a.to_string()).unwrap_or_default(),
-                    ]);
-                    for h in w.hotkeys {
-                        table.add_row([String::new(), h.name, h.account.map(|a| a.to_string()).unwrap_or_default()]);
-                    }
-                }
-                output::line(&table.to_string());
-            }
+            Action::New(c) => c.run(global),
+            Action::NewHotkey(c) => c.run(global),
+            Action::Regen(c) => c.run(global),
+            Action::RegenColdkeypub(c) => c.run(global),
+            Action::List => inspect::list(global),
+            Action::Show => inspect::show(global),
+            Action::Sign(c) => c.run(global),
+            Action::Verify(c) => c.run(global),
+            Action::Encrypt(c) => c.run(global),
+            Action::Decrypt(c) => c.run(global),
+            Action::Obfuscate(c) => c.run(global),
         }
-        Ok(())
     }
 }

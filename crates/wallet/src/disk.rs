@@ -41,6 +41,15 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), WalletError> {
     File::open(directory).and_then(|dir| dir.sync_all()).map_err(WalletError::io("sync the directory", directory))
 }
 
+/// Puts `bytes` in the place of `path`, at once: whoever looks finds the old file or the new one, whole.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), WalletError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let temporary = Temporary::create(directory, path)?;
+    temporary.fill(bytes)?;
+    fs::rename(&temporary.path, path).map_err(WalletError::io("write", path))?;
+    File::open(directory).and_then(|dir| dir.sync_all()).map_err(WalletError::io("sync the directory", directory))
+}
+
 /// Reads at most [`MAX_KEYFILE_BYTES`]; `what` names the key in the message if it is absent.
 pub fn read(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, WalletError> {
     let file = File::open(path).map_err(|error| match error.kind() {

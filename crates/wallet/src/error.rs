@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use starling_protocol::keys::Account;
 
-use crate::{Encryption, KeyError};
+use crate::{Encryption, KeyError, VaultError};
 
 /// Why a wallet could not be read or written. No variant carries a secret.
 #[derive(Debug, thiserror::Error)]
@@ -18,18 +18,44 @@ pub enum WalletError {
         path: PathBuf,
     },
     /// A key is already there; it is left untouched.
-    #[error("{} exists and is left as it is: a key is never overwritten; choose another name or move the file away", path.display())]
+    #[error("{} exists and is left as it is: a key is never overwritten unless --overwrite asks for it; choose another name or move the file away", path.display())]
     Exists {
         /// The file in the way.
         path: PathBuf,
     },
     /// The file is encrypted.
-    #[error("{} is encrypted ({encryption}) and this version cannot decrypt: write an unencrypted copy with the official tools and use that", path.display())]
+    #[error("{} is encrypted ({encryption}): a password is needed to read it", path.display())]
     Encrypted {
         /// The keyfile.
         path: PathBuf,
         /// By which scheme.
         encryption: Encryption,
+    },
+    /// The file is encrypted and nobody gives a password.
+    #[error("{} is encrypted ({encryption}) and there is no password: give --password-file or --password-fd, set BT_WALLET_PASSWORD, BT_WALLET_PASSWORD_FILE or {variable} (`starling wallet obfuscate` makes its value), or run this at a terminal", path.display())]
+    NoPassword {
+        /// The keyfile.
+        path: PathBuf,
+        /// By which scheme.
+        encryption: Encryption,
+        /// The official variable for this file.
+        variable: String,
+    },
+    /// `BT_PW_…` does not hold what the official tools put there.
+    #[error(
+        "{variable} does not hold an obfuscated password: its value is base64 of the password XOR the variable's name (`starling wallet obfuscate` makes it); for a plain password use BT_WALLET_PASSWORD"
+    )]
+    Obfuscation {
+        /// The variable.
+        variable: String,
+    },
+    /// Decrypting or encrypting failed.
+    #[error("{}: {source}", path.display())]
+    Vault {
+        /// The keyfile.
+        path: PathBuf,
+        /// Why.
+        source: VaultError,
     },
     /// Far larger than any keyfile.
     #[error("{} has {length} bytes, a keyfile has at most {limit}: is it the right file?", path.display())]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use starling_protocol::keys::Account;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{Keypair, WalletError, keypair::hex_array};
+use crate::{Keypair, Passwords, WalletError, keypair::hex_array, vault};
 
 /// Longest keyfile read; real ones have under 600 bytes, encrypted ones under 1000.
 pub const MAX_KEYFILE_BYTES: u64 = 64 * 1024;
@@ -90,7 +90,22 @@ impl Keyfile {
         }
     }
 
-    /// Reads a keyfile's bytes; `path` is only for messages.
+    /// Reads a keyfile's bytes, encrypted or not; a password is looked for only if it is. `path` is for messages and for the
+    /// password's variable.
+    ///
+    /// # Errors
+    /// As [`Keyfile::parse`] and [`Passwords::of`], and [`WalletError::Vault`].
+    pub fn open(bytes: &[u8], path: &Path, passwords: &Passwords) -> Result<Self, WalletError> {
+        let Some(encryption) = Encryption::detect(bytes).filter(|_| bytes.len() as u64 <= MAX_KEYFILE_BYTES) else {
+            return Self::parse(bytes, path);
+        };
+        let password = passwords.of(path, encryption)?;
+        let json = vault::decrypt(bytes, encryption, password.text())
+            .map_err(|source| WalletError::Vault { path: path.to_owned(), source })?;
+        Self::parse(&json, path)
+    }
+
+    /// Reads a keyfile's bytes that are not encrypted; `path` is only for messages.
     ///
     /// # Errors
     /// [`WalletError::Encrypted`], [`WalletError::TooLarge`], [`WalletError::Malformed`], [`WalletError::Mismatch`].

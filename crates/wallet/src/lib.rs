@@ -6,7 +6,8 @@
 //! Invariants: a key once written is never replaced; a file is either whole on disk or absent; secret files have mode
 //! 0600 in directories of mode 0700; no secret reaches `Debug`, `Display` or an error, and memory that held one is wiped.
 //!
-//! Facts: `reference/chain.md`, section 7. Encrypted keyfiles are recognised and refused ([`WalletError::Encrypted`]).
+//! Facts: `reference/chain.md`, section 7. Encrypted keyfiles ([`vault`]) are written as `$NACL` and read in all formats
+//! that the official tools ever wrote; [`Passwords`] finds the password.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,9 +27,13 @@ mod disk;
 mod error;
 mod keyfile;
 mod keypair;
+pub mod password;
+pub mod vault;
 mod wallet;
 
 pub use error::WalletError;
 pub use keyfile::{Encryption, Keyfile, MAX_KEYFILE_BYTES};
 pub use keypair::{KeyError, Keypair};
-pub use wallet::{HotkeyEntry, Wallet, WalletEntry, WalletLocation, list};
+pub use password::{Password, Passwords, Prompt};
+pub use vault::VaultError;
+pub use wallet::{HotkeyEntry, Part, Standing, Wallet, WalletEntry, WalletLocation, list};

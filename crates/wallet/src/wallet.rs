@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 use starling_protocol::keys::Account;
 
-use crate::{Keyfile, Keypair, WalletError, disk};
+use crate::{Encryption, Keyfile, Keypair, Password, Passwords, WalletError, disk};
 
 /// Most entries listed in one directory.
 const MAX_LISTED: usize = 10_000;
@@ -91,6 +91,12 @@ impl WalletLocation {
         self.directory().join("hotkeys").join(&self.hotkey)
     }
 
+    /// The hotkey's public file, which stands beside an encrypted hotkey.
+    #[must_use]
+    pub fn hotkeypub_path(&self) -> PathBuf {
+        self.directory().join("hotkeys").join(format!("{}pub.txt", self.hotkey))
+    }
+
     /// The coldkey of the wallet here, ready to sign.
     ///
     /// # Errors
@@ -127,6 +133,59 @@ fn check_name(what: &'static str, name: &str) -> Result<(), WalletError> {
     if good { Ok(()) } else { Err(WalletError::Name { what, name: name.chars().take(100).collect() }) }
 }
 
+/// Which key of a wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The one that owns and pays.
+    Coldkey,
+    /// The one that works.
+    Hotkey,
+}
+
+impl Part {
+    /// `coldkey` or `hotkey`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Coldkey => "coldkey",
+            Self::Hotkey => "hotkey",
+        }
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(self, location: &WalletLocation) -> PathBuf {
+        match self {
+            Self::Coldkey => location.coldkey_path(),
+            Self::Hotkey => location.hotkey_path(),
+        }
+    }
+
+    fn public_path(self, location: &WalletLocation) -> PathBuf {
+        match self {
+            Self::Coldkey => location.coldkeypub_path(),
+            Self::Hotkey => location.hotkeypub_path(),
+        }
+    }
+}
+
+/// How a key lies on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// Its file.
+    pub path: PathBuf,
+    /// True if the file is there.
+    pub exists: bool,
+    /// Whose it is, as far as it can be told without a password.
+    pub account: Option<Account>,
+    /// The encryption's name, or `None` for a plain file.
+    pub encryption: Option<String>,
+    /// The file's permission bits, where there are such.
+    pub mode: Option<u32>,
+    /// Why the account cannot be told.
+    pub problem: Option<String>,
+}
+
 /// A wallet on disk. Keys are read when asked for, not before.
 #[derive(Debug, Clone)]
 pub struct Wallet {
@@ -134,6 +193,95 @@ pub struct Wallet {
 }
 
 impl Wallet {
+    /// Writes one key of a wallet, whose directory may be new: encrypted if there is a password, the public file beside it.
+    /// An existing key is replaced only if `overwrite` says so.
+    ///
+    /// # Errors
+    /// [`WalletError::Exists`], [`WalletError::Name`], [`WalletError::Vault`], [`WalletError::Io`].
+    pub fn write(
+        location: &WalletLocation,
+        part: Part,
+        key: &Keypair,
+        password: Option<&Password>,
+        overwrite: bool,
+    ) -> Result<Self, WalletError> {
+        location.check()?;
+        let path = part.path(location);
+        if !overwrite && path.symlink_metadata().is_ok() {
+            return Err(WalletError::Exists { path });
+        }
+        let json = Keyfile::secret_json(key);
+        let sealed = password.map(|p| p.seal(json.as_bytes(), &path)).transpose()?;
+        disk::create_dir(path.parent().unwrap_or(&path))?;
+        let put = if overwrite { disk::replace } else { disk::write_new };
+        put(&path, sealed.as_deref().unwrap_or(json.as_bytes()))?;
+        let public = part.public_path(location);
+        if part == Part::Coldkey || sealed.is_some() || public.exists() {
+            disk::replace(&public, Keyfile::public_json(&key.account()).as_bytes())?;
+        }
+        Ok(Self { location: location.clone() })
+    }
+
+    /// Writes `coldkeypub.txt` alone: a machine that only reads, or where hotkeys live, needs no coldkey.
+    ///
+    /// # Errors
+    /// As [`Wallet::write`].
+    pub fn write_coldkeypub(
+        location: &WalletLocation,
+        coldkey: &Account,
+        overwrite: bool,
+    ) -> Result<Self, WalletError> {
+        location.check()?;
+        let path = location.coldkeypub_path();
+        disk::create_dir(&location.directory())?;
+        let put = if overwrite { disk::replace } else { disk::write_new };
+        put(&path, Keyfile::public_json(coldkey).as_bytes())?;
+        Ok(Self { location: location.clone() })
+    }
+
+    /// Changes how a key is kept: encrypted with a new password, or not encrypted at all. The file is replaced at once.
+    ///
+    /// # Errors
+    /// As [`Wallet::key`] and [`Wallet::write`].
+    pub fn reseal(&self, part: Part, old: &Passwords, new: Option<&Password>) -> Result<Account, WalletError> {
+        let key = self.key(part, old)?;
+        Self::write(&self.location, part, &key, new, true)?;
+        Ok(key.account())
+    }
+
+    /// A key, ready to sign; `passwords` are asked only if its file is encrypted.
+    ///
+    /// # Errors
+    /// [`WalletError`], of which [`WalletError::NoPassword`], [`WalletError::Vault`] and [`WalletError::PublicOnly`] are the
+    /// usual ones.
+    pub fn key(&self, part: Part, passwords: &Passwords) -> Result<Keypair, WalletError> {
+        let path = part.path(&self.location);
+        match Keyfile::open(&disk::read(&path, part.name())?, &path, passwords)? {
+            Keyfile::Secret(pair) => Ok(*pair),
+            Keyfile::Public(account) => Err(WalletError::PublicOnly { path, account }),
+        }
+    }
+
+    /// How a key lies on disk, without its password.
+    #[must_use]
+    pub fn standing(&self, part: Part) -> Standing {
+        let path = part.path(&self.location);
+        let account = match part {
+            Part::Coldkey => self.coldkey_account(),
+            Part::Hotkey => self.hotkey_account(),
+        };
+        #[cfg(unix)]
+        let mode = fs::metadata(&path).ok().map(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o777);
+        #[cfg(not(unix))]
+        let mode = None;
+        let encryption = disk::read(&path, part.name()).ok().and_then(|bytes| Encryption::detect(&bytes));
+        let (account, problem) = match account {
+            Ok(account) => (Some(account), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Standing { exists: path.exists(), path, account, encryption: encryption.map(|e| e.to_string()), mode, problem }
+    }
+
     /// Writes a new wallet: coldkey, its public file, and one hotkey, unencrypted.
     ///
     /// # Errors
@@ -183,28 +331,28 @@ impl Wallet {
         &self.location
     }
 
-    /// The hotkey, ready to sign.
+    /// The hotkey, ready to sign; if it is encrypted, the environment has the password.
     ///
     /// # Errors
-    /// [`WalletError`], of which [`WalletError::Encrypted`] and [`WalletError::PublicOnly`] are the usual ones.
+    /// As [`Wallet::key`].
     pub fn hotkey(&self) -> Result<Keypair, WalletError> {
-        secret(&self.location.hotkey_path(), "hotkey")
+        self.key(Part::Hotkey, &Passwords::default())
     }
 
-    /// The coldkey, ready to sign.
+    /// The coldkey, ready to sign; if it is encrypted, the environment has the password.
     ///
     /// # Errors
-    /// As [`Wallet::hotkey`].
+    /// As [`Wallet::key`].
     pub fn coldkey(&self) -> Result<Keypair, WalletError> {
-        secret(&self.location.coldkey_path(), "coldkey")
+        self.key(Part::Coldkey, &Passwords::default())
     }
 
     /// The hotkey's account.
     ///
     /// # Errors
-    /// [`WalletError`]; an encrypted hotkey has no public file that older tools write, so it cannot be told.
+    /// [`WalletError`]; of an encrypted hotkey that older tools wrote it cannot be told: they left no public file.
     pub fn hotkey_account(&self) -> Result<Account, WalletError> {
-        load(&self.location.hotkey_path(), "hotkey").map(|file| file.account())
+        hotkey_account(&self.location)
     }
 
     /// The coldkey's account, from `coldkeypub.txt`, or from the coldkey if that is missing.
@@ -237,8 +385,7 @@ pub fn list(path: &Path) -> Result<Vec<WalletEntry>, WalletError> {
             if hotkey.ends_with("pub.txt") {
                 continue;
             }
-            let account =
-                load(&wallet.location.directory().join("hotkeys").join(&hotkey), "hotkey").map(|file| file.account());
+            let account = hotkey_account(&WalletLocation::new(path, &wallet.location.name, &hotkey));
             hotkeys.push(HotkeyEntry::new(hotkey, account));
         }
         let coldkey = HotkeyEntry::new(name, wallet.coldkey_account());
@@ -284,10 +431,14 @@ fn load(path: &Path, what: &'static str) -> Result<Keyfile, WalletError> {
     Keyfile::parse(&disk::read(path, what)?, path)
 }
 
-fn secret(path: &Path, what: &'static str) -> Result<Keypair, WalletError> {
-    match load(path, what)? {
-        Keyfile::Secret(pair) => Ok(*pair),
-        Keyfile::Public(account) => Err(WalletError::PublicOnly { path: path.to_owned(), account }),
+/// From the hotkey's file, or, if that is encrypted, from the public file beside it.
+fn hotkey_account(location: &WalletLocation) -> Result<Account, WalletError> {
+    match load(&location.hotkey_path(), "hotkey") {
+        Err(WalletError::Encrypted { path, encryption }) => match load(&location.hotkeypub_path(), "hotkey") {
+            Ok(file) => Ok(file.account()),
+            Err(_) => Err(WalletError::Encrypted { path, encryption }),
+        },
+        other => other.map(|file| file.account()),
     }
 }
 

@@ -13,7 +13,7 @@ pub type AccountId = sp_runtime::AccountId32;
 pub type Balance = u64;
 /// Subnet number; 0 is the root network.
 pub type NetUid = u16;
-/// Mechanism number within a subnet; this chain runs mechanism 0 only.
+/// Mechanism number within a subnet; 0 is the main one.
 pub type MechId = u8;
 /// `netuid + mecid * 4096`, the key of what exists per mechanism.
 pub type NetUidStorageIndex = u16;
@@ -219,6 +219,10 @@ pub enum Hyperparameter {
     ActivityCutoffFactor,
     #[codec(index = 208)]
     TriggerEpoch,
+    #[codec(index = 209)]
+    MechanismCount,
+    #[codec(index = 210)]
+    MechanismEmissionSplit,
 }
 
 /// Key of `LastRateLimitedBlock` (tags as in the public snapshot).

@@ -350,20 +350,16 @@ impl_runtime_apis! {
             SubtensorModule::dynamic_info(netuid)
         }
         fn get_mechagraph(netuid: u16, mecid: u8) -> Option<Metagraph> {
-            if SubtensorModule::has_mechanism(netuid, mecid) { SubtensorModule::metagraph(netuid) } else { None }
+            SubtensorModule::mechagraph(netuid, mecid)
         }
         fn get_all_mechagraphs() -> Vec<Option<Metagraph>> {
-            SubtensorModule::networks().into_iter().map(SubtensorModule::metagraph).collect()
+            SubtensorModule::mechagraphs()
         }
         fn get_selective_metagraph(netuid: u16, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph> {
             SubtensorModule::selective_metagraph(netuid, &metagraph_indexes)
         }
         fn get_selective_mechagraph(netuid: u16, subid: u8, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph> {
-            if SubtensorModule::has_mechanism(netuid, subid) {
-                SubtensorModule::selective_metagraph(netuid, &metagraph_indexes)
-            } else {
-                None
-            }
+            SubtensorModule::selective_mechagraph(netuid, subid, &metagraph_indexes)
         }
         fn get_subnet_state(netuid: u16) -> Option<SubnetState> {
             SubtensorModule::subnet_state(netuid)

@@ -88,6 +88,8 @@ mod calls {
             let n = subtensor::SubnetworkN::<T>::get(netuid);
             ensure!(max_allowed_uids >= n, Error::<T>::MaxAllowedUIdsLessThanCurrentUIds);
             ensure!(max_allowed_uids <= MOST_UIDS, Error::<T>::MaxAllowedUidsGreaterThanDefaultMaxAllowedUids);
+            let mechanisms = subtensor::MechanismCountCurrent::<T>::get(netuid);
+            subtensor::Pallet::<T>::check_mechanism_room(mechanisms, max_allowed_uids)?;
             put!(origin, netuid, MaxAllowedUids, MaxAllowedUids, max_allowed_uids, MaxAllowedUidsSet)
         }
         #[pallet::call_index(16)]
@@ -444,6 +446,39 @@ mod calls {
             burn_increase_mult: FixedU128,
         ) -> DispatchResult {
             put!(origin, netuid, BurnIncreaseMult, BurnIncreaseMult, burn_increase_mult, BurnIncreaseMultSet)
+        }
+        #[pallet::call_index(76)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_mechanism_count(origin: OriginFor<T>, netuid: NetUid, mechanism_count: u8) -> DispatchResult {
+            let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner(origin, netuid, What::MechanismCount)?;
+            ensure!(subtensor::Pallet::<T>::exists(netuid), Error::<T>::SubnetDoesNotExist);
+            subtensor::Pallet::<T>::set_mechanism_count(netuid, mechanism_count)?;
+            if by_owner {
+                subtensor::Pallet::<T>::record_owner_change(netuid, What::MechanismCount);
+            }
+            Ok(())
+        }
+        #[pallet::call_index(77)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_mechanism_emission_split(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            maybe_split: Option<Vec<u16>>,
+        ) -> DispatchResult {
+            let by_owner = subtensor::Pallet::<T>::ensure_root_or_owner(origin, netuid, What::MechanismEmissionSplit)?;
+            ensure!(subtensor::Pallet::<T>::exists(netuid), Error::<T>::SubnetDoesNotExist);
+            subtensor::Pallet::<T>::set_mechanism_split(netuid, maybe_split)?;
+            if by_owner {
+                subtensor::Pallet::<T>::record_owner_change(netuid, What::MechanismEmissionSplit);
+            }
+            Ok(())
+        }
+        #[pallet::call_index(88)]
+        #[pallet::weight(free())]
+        pub fn sudo_set_max_mechanism_count(origin: OriginFor<T>, max_mechanism_count: u8) -> DispatchResult {
+            ensure_root(origin)?;
+            subtensor::MaxMechanismCount::<T>::put(max_mechanism_count);
+            Ok(())
         }
     }
 }

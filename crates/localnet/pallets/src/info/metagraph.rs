@@ -8,7 +8,7 @@ use frame_support::traits::Get;
 use super::neuron::at;
 use crate::{
     subtensor::{self as s, Config, Pallet},
-    types::{AccountId, AxonInfo, ChainIdentityV2, FixedI128, NetUid, SubnetIdentityV3},
+    types::{AccountId, AxonInfo, ChainIdentityV2, FixedI128, MechId, NetUid, SubnetIdentityV3},
 };
 
 /// A subnet's parameters and neurons.
@@ -94,6 +94,26 @@ pub(super) fn text(bytes: &[u8]) -> Vec<Compact<u8>> {
 }
 
 impl<T: Config> Pallet<T> {
+    /// The metagraph as a mechanism sees it: its number is the storage index, updates and incentives are the mechanism's own.
+    pub fn mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph> {
+        let index = Self::existing_index(netuid, mecid).ok()?;
+        let mut graph = Self::metagraph(netuid)?;
+        let (updates, incentives) = (s::LastUpdate::<T>::get(index), s::Incentive::<T>::get(index));
+        let uids = || 0..graph.num_uids.0;
+        let last_update = uids().map(|uid| Compact(at(&updates, uid))).collect();
+        let incentives = uids().map(|uid| Compact(at(&incentives, uid))).collect();
+        (graph.netuid, graph.last_update, graph.incentives) = (index.into(), last_update, incentives);
+        Some(graph)
+    }
+
+    /// The metagraphs of all mechanisms of all networks.
+    pub fn mechagraphs() -> Vec<Option<Metagraph>> {
+        let all = Self::networks().into_iter().flat_map(|netuid| {
+            (0..s::MechanismCountCurrent::<T>::get(netuid).max(1)).map(move |mecid| (netuid, mecid))
+        });
+        all.map(|(netuid, mecid)| Self::mechagraph(netuid, mecid)).collect()
+    }
+
     /// The metagraph of mechanism 0.
     pub fn metagraph(netuid: NetUid) -> Option<Metagraph> {
         if !Self::exists(netuid) {

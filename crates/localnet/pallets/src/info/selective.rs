@@ -124,7 +124,16 @@ selective! {
 impl<T: Config> Pallet<T> {
     /// The parts of the metagraph whose indices (chain.md 2) are given; unknown indices are ignored.
     pub fn selective_metagraph(netuid: NetUid, wanted: &[u16]) -> Option<SelectiveMetagraph> {
-        let mut picked = SelectiveMetagraph::pick(Self::metagraph(netuid)?, wanted);
+        Self::selective(netuid, Self::metagraph(netuid)?, wanted)
+    }
+
+    /// As [`Self::selective_metagraph`], of one mechanism.
+    pub fn selective_mechagraph(netuid: NetUid, mecid: MechId, wanted: &[u16]) -> Option<SelectiveMetagraph> {
+        Self::selective(netuid, Self::mechagraph(netuid, mecid)?, wanted)
+    }
+
+    fn selective(netuid: NetUid, graph: super::Metagraph, wanted: &[u16]) -> Option<SelectiveMetagraph> {
+        let mut picked = SelectiveMetagraph::pick(graph, wanted);
         if wanted.contains(&VALIDATORS) {
             let permits = s::ValidatorPermit::<T>::get(netuid);
             let uids = (0u16..).zip(permits).filter(|(_, permit)| *permit).map(|(uid, _)| Compact(uid));
@@ -136,10 +145,5 @@ impl<T: Config> Pallet<T> {
                 Some(all.into_iter().map(|(who, bytes)| (who, super::metagraph::text(&bytes))).collect());
         }
         Some(picked)
-    }
-
-    /// Whether the subnet has this mechanism: this chain runs mechanism 0 only.
-    pub fn has_mechanism(netuid: NetUid, mecid: MechId) -> bool {
-        Self::exists(netuid) && mecid < s::MechanismCountCurrent::<T>::get(netuid)
     }
 }

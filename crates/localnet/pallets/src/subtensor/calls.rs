@@ -291,6 +291,87 @@ mod calls {
             Self::do_decrease_take(origin, hotkey, take)
         }
 
+        /// Puts another hotkey in a hotkey's place, on one subnet or everywhere.
+        #[pallet::call_index(70)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn swap_hotkey(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            new_hotkey: AccountId,
+            netuid: Option<NetUid>,
+        ) -> DispatchResult {
+            Self::do_swap_hotkey(origin, hotkey, new_hotkey, netuid, false)
+        }
+
+        /// [`Self::swap_hotkey`] that may leave the stake where it is.
+        #[pallet::call_index(72)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn swap_hotkey_v2(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            new_hotkey: AccountId,
+            netuid: Option<NetUid>,
+            keep_stake: bool,
+        ) -> DispatchResult {
+            Self::do_swap_hotkey(origin, hotkey, new_hotkey, netuid, keep_stake)
+        }
+
+        /// Says who the caller is; one of its hotkeys must be registered somewhere.
+        #[pallet::call_index(68)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn set_identity(
+            origin: OriginFor<T>,
+            name: Vec<u8>,
+            url: Vec<u8>,
+            github_repo: Vec<u8>,
+            image: Vec<u8>,
+            discord: Vec<u8>,
+            description: Vec<u8>,
+            additional: Vec<u8>,
+        ) -> DispatchResult {
+            let identity = ChainIdentityV2 { name, url, github_repo, image, discord, description, additional };
+            Self::do_set_identity(origin, identity)
+        }
+
+        /// Says what a subnet is; its owner calls it.
+        #[pallet::call_index(78)]
+        #[pallet::weight(Weight::from_parts(LIGHT, 0))]
+        pub fn set_subnet_identity(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            subnet_name: Vec<u8>,
+            github_repo: Vec<u8>,
+            subnet_contact: Vec<u8>,
+            subnet_url: Vec<u8>,
+            discord: Vec<u8>,
+            description: Vec<u8>,
+            logo_url: Vec<u8>,
+            additional: Vec<u8>,
+        ) -> DispatchResult {
+            let identity = SubnetIdentityV3 {
+                subnet_name,
+                github_repo,
+                subnet_contact,
+                subnet_url,
+                discord,
+                description,
+                logo_url,
+                additional,
+            };
+            Self::do_set_subnet_identity(origin, netuid, identity)
+        }
+
+        /// [`Self::register_network`] with the subnet's identity.
+        #[pallet::call_index(79)]
+        #[pallet::weight(Weight::from_parts(HEAVY, 0))]
+        pub fn register_network_with_identity(
+            origin: OriginFor<T>,
+            hotkey: AccountId,
+            identity: Option<SubnetIdentityV3>,
+        ) -> DispatchResult {
+            Self::do_register_network(origin, hotkey, identity)
+        }
+
         /// Raises a delegate's take.
         #[pallet::call_index(66)]
         #[pallet::weight(Weight::from_parts(LIGHT, 0))]
@@ -424,7 +505,7 @@ mod calls {
         #[pallet::call_index(59)]
         #[pallet::weight(Weight::from_parts(HEAVY, 0))]
         pub fn register_network(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
-            Self::do_register_network(origin, hotkey)
+            Self::do_register_network(origin, hotkey, None)
         }
 
         /// Associates a hotkey that nobody owns with the caller; a no-op where it is owned.

@@ -1,4 +1,4 @@
-//! One epoch of one subnet: gathers Yuma's input from storage, stores its result, and hands the emission to the payout (chain.md 6).
+//! One epoch of one subnet, mechanism by mechanism: gathers Yuma's input from storage, stores its result, and hands the emission to the payout (chain.md 6).
 //!
 //! The arithmetic is `starling_incentive::yuma`; this file only knows where its numbers live.
 
@@ -11,19 +11,28 @@ impl<T: Config> Pallet<T> {
         if netuid == ROOT || SubnetworkN::<T>::get(netuid) == 0 {
             return false;
         }
-        let input = Self::epoch_input(netuid, now);
-        match yuma::epoch(&input) {
-            Ok(output) => {
-                Self::store_epoch(netuid, &output);
-                Self::pay_epoch(netuid, &output);
-                true
-            }
+        let indices = Self::mechanism_indices(netuid);
+        let emissions = Self::by_mechanism(netuid, Self::pending_emission(netuid));
+        let outputs: Result<Vec<EpochOutput>, _> = indices
+            .iter()
+            .zip(emissions)
+            .map(|(index, emission)| yuma::epoch(&Self::epoch_input(netuid, *index, now, emission)))
+            .collect();
+        let Some((outputs, whole)) = outputs.ok().and_then(|all| Self::aggregate(netuid, &all).map(|w| (all, w)))
+        else {
             // Storage that contradicts itself: the epoch is skipped, its emission stays pending for the next one.
-            Err(_) => {
-                Self::deposit_event(Event::EpochSkipped { netuid, block: now });
-                false
-            }
+            Self::deposit_event(Event::EpochSkipped { netuid, block: now });
+            return false;
+        };
+        for (index, output) in indices.iter().zip(&outputs) {
+            Self::store_mechanism(*index, output);
         }
+        Self::store_epoch(netuid, &whole);
+        let servers: Vec<(NetUidStorageIndex, &[u64])> =
+            indices.iter().copied().zip(outputs.iter().map(|output| output.server_emission.as_slice())).collect();
+        let mined = outputs.iter().any(|output| output.incentive.iter().any(|incentive| *incentive > 0));
+        Self::pay_epoch(netuid, &servers, mined, &whole.validator_emission);
+        true
     }
 
     /// Blocks after which a neuron that has not set weights is inactive.
@@ -32,14 +41,14 @@ impl<T: Config> Pallet<T> {
         (factor.saturating_mul(u64::from(Tempo::<T>::get(netuid))) / 1_000).max(1)
     }
 
-    fn epoch_input(netuid: NetUid, now: u64) -> EpochInput {
+    fn epoch_input(netuid: NetUid, index: NetUidStorageIndex, now: u64, emission: u64) -> EpochInput {
         let uids = 0..SubnetworkN::<T>::get(netuid);
         let n = uids.len();
         let hotkeys: Vec<AccountId> = uids.clone().map(|uid| Keys::<T>::get(netuid, uid)).collect();
         let current = Self::current_epoch(netuid, now);
         let earliest_commit = CommitRevealWeightsEnabled::<T>::get(netuid).then(|| {
             let earliest = |hotkey: &AccountId| {
-                let commits = WeightCommits::<T>::get(netuid, hotkey).unwrap_or_default();
+                let commits = WeightCommits::<T>::get(index, hotkey).unwrap_or_default();
                 commits
                     .iter()
                     .filter(|(_, epoch, _, _)| !Self::commit_expired(netuid, *epoch, current))
@@ -61,7 +70,7 @@ impl<T: Config> Pallet<T> {
         EpochInput {
             block: now,
             tempo: u64::from(Tempo::<T>::get(netuid)),
-            last_update: sized(LastUpdate::<T>::get(netuid), n),
+            last_update: sized(LastUpdate::<T>::get(index), n),
             block_at_registration: uids.clone().map(|uid| BlockAtRegistration::<T>::get(netuid, uid)).collect(),
             activity_cutoff: Self::activity_cutoff(netuid),
             kappa: Kappa::<T>::get(netuid),
@@ -70,14 +79,14 @@ impl<T: Config> Pallet<T> {
             stake: hotkeys.iter().map(|h| Self::total_stake_weight(h, netuid)).collect(),
             stake_threshold: StakeThreshold::<T>::get(),
             max_validators: MaxAllowedValidators::<T>::get(netuid),
-            weights: uids.clone().map(|uid| Weights::<T>::get(netuid, uid)).collect(),
-            bonds: uids.map(|uid| Bonds::<T>::get(netuid, uid)).collect(),
+            weights: uids.clone().map(|uid| Weights::<T>::get(index, uid)).collect(),
+            bonds: uids.map(|uid| Bonds::<T>::get(index, uid)).collect(),
             last_mechanism_step: LastMechansimStepBlock::<T>::get(netuid),
             bonds_penalty: BondsPenalty::<T>::get(netuid),
             bonds_moving_average: BondsMovingAverage::<T>::get(netuid),
             earliest_commit,
             mode,
-            emission: Self::pending_emission(netuid),
+            emission,
         }
     }
 
@@ -88,6 +97,18 @@ impl<T: Config> Pallet<T> {
             .saturating_add(PendingRootAlphaDivs::<T>::get(netuid))
     }
 
+    /// What each mechanism has of its own.
+    fn store_mechanism(index: NetUidStorageIndex, output: &EpochOutput) {
+        Incentive::<T>::insert(index, &output.incentive);
+        for (uid, (row, permit)) in (0u16..).zip(output.bonds.iter().zip(&output.permits)) {
+            if *permit {
+                Bonds::<T>::insert(index, uid, row);
+            } else {
+                Bonds::<T>::remove(index, uid);
+            }
+        }
+    }
+
     fn store_epoch(netuid: NetUid, output: &EpochOutput) {
         Active::<T>::insert(netuid, &output.active);
         Consensus::<T>::insert(netuid, &output.consensus);
@@ -96,18 +117,10 @@ impl<T: Config> Pallet<T> {
         ValidatorTrust::<T>::insert(netuid, &output.validator_trust);
         ValidatorPermit::<T>::insert(netuid, &output.permits);
         StakeWeight::<T>::insert(netuid, &output.stake_weight);
-        Incentive::<T>::insert(netuid, &output.incentive);
         if T::RemovedStorage::get() {
             Rank::<T>::insert(netuid, &output.incentive);
             Trust::<T>::insert(netuid, &output.trust);
             PruningScores::<T>::insert(netuid, shares_of_largest(&output.combined_emission));
-        }
-        for (uid, (row, permit)) in (0u16..).zip(output.bonds.iter().zip(&output.permits)) {
-            if *permit {
-                Bonds::<T>::insert(netuid, uid, row);
-            } else {
-                Bonds::<T>::remove(netuid, uid);
-            }
         }
     }
 }

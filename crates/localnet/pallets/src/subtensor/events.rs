@@ -29,6 +29,19 @@ mod events {
         TakeIncreased(AccountId, AccountId, u16),
         /// coldkey, hotkey, take.
         TakeDecreased(AccountId, AccountId, u16),
+        HotkeySwapped {
+            coldkey: AccountId,
+            old_hotkey: AccountId,
+            new_hotkey: AccountId,
+        },
+        HotkeySwappedOnSubnet {
+            coldkey: AccountId,
+            old_hotkey: AccountId,
+            new_hotkey: AccountId,
+            netuid: NetUid,
+        },
+        ChainIdentitySet(AccountId),
+        SubnetIdentitySet(NetUid),
         /// Storage index, uid.
         WeightsSet(NetUidStorageIndex, u16),
         /// netuid, uid, hotkey.

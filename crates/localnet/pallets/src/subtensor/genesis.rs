@@ -30,6 +30,8 @@ mod genesis {
         pub weights_version_key_rate_limit: u64,
         /// Blocks from `set_children` until they hold.
         pub pending_childkey_cooldown: u64,
+        /// Blocks between two swaps of a coldkey's hotkeys, and between two on one subnet.
+        pub hotkey_swap_rate_limits: (u64, u64),
         /// Epochs that may run in one block.
         pub max_epochs_per_block: u8,
         /// Least stake weight (rao) of who sets weights.
@@ -54,6 +56,7 @@ mod genesis {
                 owner_hyperparam_rate_limit: 2,
                 weights_version_key_rate_limit: 5,
                 pending_childkey_cooldown: 7_200,
+                hotkey_swap_rate_limits: (1_000, 7_200),
                 max_epochs_per_block: 2,
                 stake_threshold: 0,
                 tao_weight: 971_718_665_099_567_868,
@@ -73,6 +76,7 @@ mod genesis {
                 owner_hyperparam_rate_limit: 0,
                 weights_version_key_rate_limit: 0,
                 pending_childkey_cooldown: 15,
+                hotkey_swap_rate_limits: (0, 1),
                 max_epochs_per_block: 32,
                 ..Default::default()
             }

@@ -16,6 +16,9 @@ impl<T: Config> Pallet<T> {
         OwnerHyperparamRateLimit::<T>::put(config.owner_hyperparam_rate_limit);
         WeightsVersionKeyRateLimit::<T>::put(config.weights_version_key_rate_limit);
         PendingChildKeyCooldown::<T>::put(config.pending_childkey_cooldown);
+        let (everywhere, on_subnet) = config.hotkey_swap_rate_limits;
+        TxRateLimit::<T>::put(everywhere);
+        HotkeySwapOnSubnetInterval::<T>::put(on_subnet);
         MaxEpochsPerBlock::<T>::put(config.max_epochs_per_block);
         StakeThreshold::<T>::put(config.stake_threshold);
         TaoWeight::<T>::put(config.tao_weight);

@@ -10,12 +10,12 @@
 //! **What differs from the public chain** (everything else in the sections above is meant to be the same):
 //! - The pool is a plain constant product over `SubnetTAO` and `SubnetAlphaIn` without fee; the public one has a fee and weights.
 //! - TAO emission is shared over started subnets by spot price; alpha emission is a constant 1 alpha a block (no halving).
-//! - Root dividends are paid at once as alpha to the root stakers (the public chain lets them claim); no child hotkeys, no
-//!   collateral, no locks, no leases, no swaps of keys, no dissolving of subnets (a full chain refuses: `SubnetLimitReached`).
+//! - Root dividends are paid at once as alpha to the root stakers (the public chain lets them claim); no
+//!   collateral, no locks, no leases, no swaps of coldkeys, no dissolving of subnets (a full chain refuses: `SubnetLimitReached`).
 //! - A validator whose stake is all on root takes part in the alpha dividends too (the public chain pays it from root's part only).
 //! - What the owner hotkey earns as a miner is always recycled (public: burned or recycled by `RecycleOrBurn`). Other hotkeys of the
 //!   owner's coldkey are paid like anybody's.
-//! - One mechanism per subnet. Timelocked commits come with the beacon (next issue).
+//! - Timelocked commits come with the beacon (next issue).
 //! - Stake shares are the `Alpha` and `TotalHotkeyShares` maps of spec 381, not the later `AlphaV2`.
 
 use crate::types::{
@@ -42,7 +42,9 @@ mod genesis;
 mod genesis_build;
 mod hooks;
 pub mod hyperparameters;
+mod identities;
 mod limits;
+mod mechanisms;
 mod moves;
 pub mod params;
 mod payout;
@@ -54,6 +56,7 @@ mod share_pool;
 mod staking;
 mod storage;
 mod subnets;
+mod swap_keys;
 mod takes;
 mod tempo;
 mod weights;
@@ -79,6 +82,7 @@ pub use weights::max_upscale;
 pub mod pallet {
     use super::moves::Limit;
     use super::*;
+    use crate::types::{ChainIdentityV2, SubnetIdentityV3};
     use frame_support::traits::{ConstBool, ConstI16, ConstU8, ConstU16, ConstU32, ConstU64};
     use parity_scale_codec::Compact;
 

@@ -4,11 +4,11 @@
 
 use super::pool::share;
 use super::*;
-use starling_incentive::yuma::EpochOutput;
 use std::collections::BTreeMap;
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn pay_epoch(netuid: NetUid, output: &EpochOutput) {
+    /// `servers` are the miners' parts by mechanism and uid, `mined` whether anybody mined, `dividends` the validators' parts by uid.
+    pub(crate) fn pay_epoch(netuid: NetUid, servers: &[(NetUidStorageIndex, &[u64])], mined: bool, dividends: &[u64]) {
         let mut server = PendingServerEmission::<T>::take(netuid);
         let mut validators = PendingValidatorEmission::<T>::take(netuid);
         let root = PendingRootAlphaDivs::<T>::take(netuid);
@@ -25,28 +25,29 @@ impl<T: Config> Pallet<T> {
 
         let hotkeys: Vec<AccountId> =
             (0..SubnetworkN::<T>::get(netuid)).map(|uid| Keys::<T>::get(netuid, uid)).collect();
-        if output.incentive.iter().all(|incentive| *incentive == 0) {
+        if !mined {
             // Nobody mined: validators take the miners' part too.
             validators = validators.saturating_add(std::mem::take(&mut server));
         }
         // Yuma has split the whole emission; where nobody earns dividends that is all of it, so the budget is not the server half.
         let mut budget = server.saturating_add(validators).saturating_add(root);
-        let mut emissions = vec![0; hotkeys.len()];
-        for ((hotkey, due), emission) in hotkeys.iter().zip(&output.server_emission).zip(&mut emissions) {
-            let amount = (*due).min(budget);
-            // The subnet owner does not mine for itself: its part is recycled.
-            if amount > 0 && *hotkey != owner_hotkey {
-                Self::credit(hotkey, &Owner::<T>::get(hotkey), netuid, amount);
-                *emission = amount;
-                paid = paid.saturating_add(amount);
+        for (index, server) in servers {
+            let mut emissions = vec![0; hotkeys.len()];
+            for ((hotkey, due), emission) in hotkeys.iter().zip(*server).zip(&mut emissions) {
+                let amount = (*due).min(budget);
+                // The subnet owner does not mine for itself: its part is recycled.
+                if amount > 0 && *hotkey != owner_hotkey {
+                    Self::credit(hotkey, &Owner::<T>::get(hotkey), netuid, amount);
+                    *emission = amount;
+                    paid = paid.saturating_add(amount);
+                }
+                budget = budget.saturating_sub(amount);
             }
-            budget = budget.saturating_sub(amount);
+            Self::deposit_event(Event::IncentiveAlphaEmittedToMiners { netuid: *index, emissions });
         }
-        Self::deposit_event(Event::IncentiveAlphaEmittedToMiners { netuid, emissions });
         let root = root.min(budget);
         let validators = validators.min(budget.saturating_sub(root));
-        paid =
-            paid.saturating_add(Self::pay_validators(netuid, &hotkeys, &output.validator_emission, validators, root));
+        paid = paid.saturating_add(Self::pay_validators(netuid, &hotkeys, dividends, validators, root));
 
         let unpaid = due.saturating_sub(paid);
         SubnetAlphaOut::<T>::mutate(netuid, |out| *out = out.saturating_sub(unpaid));

@@ -198,9 +198,11 @@ impl<T: Config> Pallet<T> {
         Axons::<T>::remove(netuid, &old);
         Prometheus::<T>::remove(netuid, &old);
         NeuronCertificates::<T>::remove(netuid, &old);
-        WeightCommits::<T>::remove(netuid, &old);
-        Weights::<T>::remove(netuid, uid);
-        Bonds::<T>::remove(netuid, uid);
+        for index in Self::mechanism_indices(netuid) {
+            WeightCommits::<T>::remove(index, &old);
+            Weights::<T>::remove(index, uid);
+            Bonds::<T>::remove(index, uid);
+        }
         let n = usize::from(SubnetworkN::<T>::get(netuid));
         Self::write_neuron(netuid, uid, hotkey, now, n);
     }
@@ -219,8 +221,10 @@ impl<T: Config> Pallet<T> {
         ValidatorTrust::<T>::mutate(netuid, |v| put(v, n, i, 0));
         ValidatorPermit::<T>::mutate(netuid, |v| put(v, n, i, false));
         StakeWeight::<T>::mutate(netuid, |v| put(v, n, i, 0));
-        Incentive::<T>::mutate(netuid, |v| put(v, n, i, 0));
-        LastUpdate::<T>::mutate(netuid, |v| put(v, n, i, now));
+        for index in Self::mechanism_indices(netuid) {
+            Incentive::<T>::mutate(index, |v| put(v, n, i, 0));
+            LastUpdate::<T>::mutate(index, |v| put(v, n, i, now));
+        }
     }
 }
 

@@ -401,6 +401,15 @@ mod storage {
     pub type OwnedHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
     #[pallet::storage]
     pub type StakingHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId, Vec<AccountId>, ValueQuery>;
+    /// Block of a coldkey's last swap of a hotkey.
+    #[pallet::storage]
+    pub type LastTxBlock<T> = StorageMap<_, Identity, AccountId, u64, ValueQuery>;
+    #[pallet::storage]
+    pub type LastHotkeySwapOnNetuid<T> =
+        StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, u64, ValueQuery>;
+    /// Of this chain's own (a constant on the public one): blocks between two swaps of a coldkey's hotkeys on a subnet.
+    #[pallet::storage]
+    pub type HotkeySwapOnSubnetInterval<T> = StorageValue<_, u64, ValueQuery, ConstU64<7_200>>;
     /// (share /`u64::MAX`, child) of a parent on a subnet.
     #[pallet::storage]
     pub type ChildKeys<T> =

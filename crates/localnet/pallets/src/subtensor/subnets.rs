@@ -62,9 +62,14 @@ impl<T: Config> Pallet<T> {
         let _ = T::Currency::mint_into(&Self::subnet_account(netuid), T::Currency::minimum_balance());
     }
 
-    pub(crate) fn do_register_network(origin: OriginFor<T>, hotkey: AccountId) -> DispatchResult {
+    pub(crate) fn do_register_network(
+        origin: OriginFor<T>,
+        hotkey: AccountId,
+        identity: Option<crate::types::SubnetIdentityV3>,
+    ) -> DispatchResult {
         let coldkey = ensure_signed(origin)?;
         let now = Self::now();
+        ensure!(identity.as_ref().is_none_or(identities::is_valid_subnet), Error::<T>::InvalidIdentity);
         ensure!(Self::free_or_owned(&coldkey, &hotkey), Error::<T>::NonAssociatedColdKey);
         ensure!(Self::network_rate_limit_passed(now), Error::<T>::NetworkTxRateLimitExceeded);
         let count = Self::subnets().len();
@@ -103,6 +108,10 @@ impl<T: Config> Pallet<T> {
         Self::associate(&coldkey, &hotkey);
         Self::append_neuron(netuid, &hotkey, now);
         Self::deposit_event(Event::NetworkAdded(netuid, DYNAMIC));
+        if let Some(identity) = identity {
+            SubnetIdentitiesV3::<T>::insert(netuid, identity);
+            Self::deposit_event(Event::SubnetIdentitySet(netuid));
+        }
         Ok(())
     }
 
