@@ -4,6 +4,7 @@
 mod chain_head;
 mod clients;
 mod faults;
+mod fork;
 mod rpc;
 mod state;
 mod support;
