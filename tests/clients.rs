@@ -106,6 +106,11 @@ fn names_and_arguments_are_those_the_official_sdk_was_generated_from() {
 }
 
 #[test]
+fn both_official_command_lines_work_with_wallets_of_their_own() {
+    client("btcli.py");
+}
+
+#[test]
 fn key_files_passwords_and_signatures_cross_both_ways_with_the_official_wallet() {
     client("wallet.py");
 }

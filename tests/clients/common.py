@@ -7,7 +7,17 @@ import faulthandler
 import json
 import os
 import subprocess
+import sys
+import traceback
 
+def _fail(kind, error, trace):
+    """A script that failed is over: libraries' threads that still wait for the chain are not waited for."""
+    traceback.print_exception(kind, error, trace)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+sys.excepthook = _fail
 faulthandler.dump_traceback_later(float(os.environ.get("STARLING_DEADLINE", "120")), exit=True)
 
 URL = os.environ["STARLING_URL"]

@@ -15,8 +15,10 @@ NOT_PUBLIC = {
     "calls": {"AdminUtils.sudo_set_subnet_owner_hotkey": "of June 2026; gone since"},
     "storage": {
         "SubtensorModule.NewSubnetParams": "what a new subnet starts with here",
+        "SubtensorModule.HotkeySwapOnSubnetInterval": "a constant there, a setting here",
         "SubtensorModule.Alpha": "of spec 381; AlphaV2 since",
         "SubtensorModule.TotalHotkeyShares": "of spec 381; TotalHotkeySharesV2 since",
+        "SubtensorModule.RootClaimType": "of June 2026; gone since",
         "System.BlockSize": FRAME,
         "System.BlocksTillUpgrade": FRAME,
         "TransactionPayment.TxPaymentCredit": FRAME,

@@ -184,6 +184,8 @@ def main():
     loopback = sub.execute(bt.ServeAxon(netuid=NETUID, ip="127.0.0.1", port=8091), CHARLIE)
     refused(loopback, "InvalidIpAddress")
 
+    # The permit comes with the epoch.
+    sub.wait_for_epoch(NETUID, timeout=20)
     plain_weights(sub, uids[0], uids[1])
     hash_commit(sub, uids[0], uids[1])
     # With incentive and dividends in the columns.

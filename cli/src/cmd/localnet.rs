@@ -21,6 +21,9 @@ pub struct Localnet {
     /// Keep the chain in this folder and continue it after a restart.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Begin with the subnet of this metagraph, as `starling metagraph NETUID --json` prints it, in place of subnet 1.
+    #[arg(long, value_name = "METAGRAPH.json")]
+    fork: Option<PathBuf>,
     /// Begin as the public runtime of this spec version was: 240 and 365 are older, 425 is June 2026, 466 newer.
     #[arg(long, value_name = "SPEC", default_value_t = Presentation::CURRENT.spec_version)]
     runtime: u32,
@@ -45,6 +48,7 @@ impl Localnet {
             listen: self.listen,
             block_time: Some(Duration::from_millis(self.block_time.max(10))),
             state: self.state,
+            fork: self.fork.as_deref().map(starling_localnet::read_snapshot).transpose()?,
             runtime: Presentation::of(self.runtime),
             upgrades,
             ..Default::default()

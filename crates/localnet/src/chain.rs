@@ -27,7 +27,9 @@ use crate::{
 struct Inner {
     blocks: Vec<Stored>,
     hashes: Vec<H256>,
-    numbers: HashMap<H256, u32>,
+    /// Position of a block in the lists above. It is the block's number, but on a chain forked from a snapshot, whose first block
+    /// after genesis goes on at the snapshot's.
+    places: HashMap<H256, usize>,
     pool: Pool,
     /// Nodes that a block replaced, oldest block first.
     replaced: VecDeque<(u32, Keys)>,
@@ -149,14 +151,19 @@ impl Chain {
     }
 
     pub fn hash(&self, number: u32) -> Option<H256> {
-        self.lock().hashes.get(number as usize).copied()
+        let inner = self.lock();
+        let place = match inner.blocks.get(1) {
+            Some(first) if number > 0 => number.checked_sub(first.header.number)?.checked_add(1)?,
+            _ => number,
+        };
+        inner.hashes.get(place as usize).copied()
     }
 
     pub fn block(&self, hash: Option<H256>) -> Option<Stored> {
         let inner = self.lock();
         match hash {
             None => inner.blocks.last().cloned(),
-            Some(hash) => inner.numbers.get(&hash).and_then(|n| inner.blocks.get(*n as usize)).cloned(),
+            Some(hash) => inner.places.get(&hash).and_then(|place| inner.blocks.get(*place)).cloned(),
         }
     }
 
@@ -234,7 +241,7 @@ impl Chain {
     pub fn plan(&self, to: Presentation, block: Option<u32>) -> Result<u32, String> {
         // No block is in the making while this is held: "the next" is one.
         let _keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = self.best().0.number.saturating_add(1);
+        let next = execute::number_after(&self.state(None)?, &self.best().0);
         let block = block.unwrap_or(next);
         if block < next {
             return Err(format!("block {block} is made already; the next is {next}"));
@@ -264,7 +271,7 @@ impl Chain {
         };
         let state = execute::state(&self.nodes, parent.state_root);
         let at = next_timestamp(&state);
-        let number = parent.number.saturating_add(1);
+        let number = execute::number_after(&state, &parent);
         let upgrade = self.planned.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied();
         let (built, culprit) = narrow(waiting, |waiting| build(&state, &parent, at, waiting, upgrade));
         let Built { block, changes, included, mut refused } = built.map_err(LocalnetError::Authoring)?;
@@ -363,7 +370,7 @@ fn next_timestamp(state: &State) -> u64 {
 impl Inner {
     fn index(&mut self, block: Stored) {
         let hash = block.header.hash();
-        self.numbers.insert(hash, block.header.number);
+        self.places.insert(hash, self.blocks.len());
         self.hashes.push(hash);
         self.blocks.push(block);
     }
@@ -413,8 +420,13 @@ mod tests {
     use starling_runtime::{RuntimeCall, UncheckedExtrinsic, timestamp_set};
 
     fn chain() -> Chain {
-        Chain::open(None, serde_json::to_vec(&starling_runtime::dev_genesis(true)).unwrap(), &Presentation::CURRENT, 16)
-            .unwrap()
+        Chain::open(
+            None,
+            serde_json::to_vec(&starling_runtime::dev_genesis(true, None)).unwrap(),
+            &Presentation::CURRENT,
+            16,
+        )
+        .unwrap()
     }
 
     #[test]

@@ -177,6 +177,15 @@ pub fn genesis(nodes: &Nodes, json: Vec<u8>, runtime: &Presentation) -> Result<(
     Ok((header, changes))
 }
 
+/// The number of the block after `parent`, whose state this is: one more, but a forked chain's genesis says where it goes on.
+pub fn number_after(state: &State, parent: &Header) -> u32 {
+    use sp_state_machine::Backend;
+    let key = [sp_crypto_hashing::twox_128(b"System"), sp_crypto_hashing::twox_128(b"Number")].concat();
+    let said = || state.storage(&key).ok().flatten().and_then(|v| u32::decode(&mut &v[..]).ok());
+    let last = if parent.number == 0 { said().unwrap_or(0) } else { parent.number };
+    last.saturating_add(1)
+}
+
 /// What became of an extrinsic that was tried.
 pub enum Tried {
     /// It is in the block, at this position.
@@ -199,13 +208,20 @@ impl<'a> Builder<'a> {
     pub fn new(state: &'a State, parent: &Header, timestamp_ms: u64) -> Result<Self, String> {
         let header = Header {
             parent_hash: parent.hash(),
-            number: parent.number.saturating_add(1),
+            number: number_after(state, parent),
             state_root: H256::zero(),
             extrinsics_root: H256::zero(),
             digest: Digest::default(),
         };
         let mut builder = Self { overlay: OverlayedChanges::default(), state, extrinsics: Vec::new() };
         dispatch(&mut builder.overlay, state, "Core_initialize_block", &header.encode())?;
+        if parent.number == 0 {
+            // FRAME notes the parent's hash under the number before this block's, which on a forked chain is not genesis' own; and
+            // signatures name the hash of block 0.
+            let genesis = parent.hash();
+            let note = || frame_system::BlockHash::<starling_runtime::Runtime>::insert(0, genesis);
+            within(&mut builder.overlay, state, note)?;
+        }
         let now = RuntimeCall::Timestamp(starling_runtime::timestamp_set(timestamp_ms));
         match builder.push(UncheckedExtrinsic::new_bare(now).encode()) {
             Tried::Included(_) => Ok(builder),

@@ -1,6 +1,6 @@
 //! A local Substrate chain: the FRAME runtime of `starling-runtime`, executed natively, served over JSON-RPC (design D9, localnet.md).
 //!
-//! It can present itself as an older or a newer public runtime and upgrade itself while clients are connected ([`Presentation`]).
+//! It can begin as the fork of a public subnet ([`Snapshot`]). It can present itself as an older or a newer public runtime and upgrade itself while clients are connected ([`Presentation`]).
 //!
 //! No consensus: one author makes a block at every tick, and every block is final at once. What is real: the runtime, its trie and
 //! state roots, signatures, fees, nonces, the pool's checks, metadata. Invariant: blocks go on whatever is submitted.
@@ -13,12 +13,12 @@ mod store;
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-pub use starling_runtime::{Hyperparams, Presentation};
+pub use starling_runtime::{Hyperparams, Presentation, fork::Snapshot};
 
 use chain::Chain;
 use jsonrpsee::server::{BatchRequestConfig, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle};
@@ -37,6 +37,8 @@ pub struct LocalnetConfig {
     pub state: Option<PathBuf>,
     /// Fast hyperparameters (tempo 10, no rate limits) instead of the public chain's.
     pub fast: bool,
+    /// A subnet that a new chain begins with in place of subnet 1, at its snapshot's block.
+    pub fork: Option<Snapshot>,
     /// The runtime that a new chain begins as (chain.md 0).
     pub runtime: Presentation,
     /// Upgrades to come: the block that makes each, and what the chain is afterwards.
@@ -57,12 +59,35 @@ impl Default for LocalnetConfig {
             block_time: Some(Duration::from_millis(250)),
             state: None,
             fast: true,
+            fork: None,
             runtime: Presentation::CURRENT,
             upgrades: Vec::new(),
             states: 1024,
             max_request: 10 << 20,
         }
     }
+}
+
+/// Largest snapshot file: a neuron takes half a kilobyte.
+const MAX_SNAPSHOT: u64 = 64 << 20;
+
+/// Reads a snapshot as `starling metagraph --json` prints it.
+///
+/// # Errors
+/// [`LocalnetError::Fork`] with what is wrong and where.
+pub fn read_snapshot(path: &Path) -> Result<Snapshot, LocalnetError> {
+    let failed = |reason: String| LocalnetError::Fork(format!("{}: {reason}", path.display()));
+    let size = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
+    if size > MAX_SNAPSHOT {
+        return Err(failed(format!("it has {size} bytes; at most {MAX_SNAPSHOT} are read")));
+    }
+    let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
+    let wrong = |e: serde_json::Error| {
+        failed(format!("it is no metagraph as `starling metagraph NETUID --json` prints it: {e}"))
+    };
+    let snapshot: Snapshot = serde_json::from_slice(&bytes).map_err(wrong)?;
+    snapshot.check().map_err(failed)?;
+    Ok(snapshot)
 }
 
 /// Why the chain did not start or cannot go on.
@@ -95,6 +120,9 @@ pub enum LocalnetError {
     /// The genesis cannot be built.
     #[error("the genesis cannot be built: {0}")]
     Genesis(String),
+    /// The snapshot to fork.
+    #[error("the snapshot cannot be forked: {0}")]
+    Fork(String),
     /// An upgrade that cannot be.
     #[error("the runtime cannot be upgraded: {0}")]
     Upgrade(String),
@@ -161,8 +189,12 @@ impl Localnet {
         let address = listener.local_addr().map_err(|e| server(&e))?;
         let state = config.state.clone();
         let (fast, states, runtime) = (config.fast, config.states.max(16), config.runtime);
+        let fork = config.fork.clone();
+        if let Some(snapshot) = &fork {
+            snapshot.check().map_err(LocalnetError::Fork)?;
+        }
         let opened = tokio::task::spawn_blocking(move || {
-            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast))
+            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast, fork))
                 .map_err(|e| LocalnetError::Genesis(e.to_string()))?;
             let interface = starling_runtime::Runtime::metadata_at_version(15).map(|metadata| metadata.encode());
             let interface = sp_crypto_hashing::blake2_256(&interface.unwrap_or_default());
@@ -170,6 +202,11 @@ impl Localnet {
             Chain::open(store, genesis, &runtime, states)
         });
         let chain = Arc::new(opened.await.map_err(|e| server(&e))??);
+        if config.fork.is_some() && chain.best().0.number == 0 {
+            // Nobody is to see a chain whose newest block is number 0 and the next one millions.
+            let first = chain.clone();
+            tokio::task::spawn_blocking(move || first.produce()).await.map_err(|e| server(&e))??;
+        }
         if let Some(time) = config.block_time.filter(|time| !time.is_zero()) {
             chain.set_slot(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         }

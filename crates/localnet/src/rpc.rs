@@ -1,10 +1,11 @@
 //! JSON-RPC as public nodes serve it (chain.md 8.6, localnet.md): what subxt's backends, polkadot.js and the Python clients use.
 //!
 //! Here: the methods that answer at once, and subscriptions to heads and storage. [`transactions`]: what ends in the pool.
-//! [`chain_head`]: the `chainHead_v1` family. [`subtensor`]: the subtensor's own names. [`dev`]: what only a local chain has.
+//! [`chain_head`]: the `chainHead_v1` family. [`proofs`]: key ranges and read proofs. [`subtensor`]: the subtensor's own names. [`dev`]: what only a local chain has.
 
 mod chain_head;
 mod dev;
+mod proofs;
 mod subtensor;
 mod transactions;
 
@@ -223,6 +224,7 @@ pub fn module(chain: Arc<Chain>) -> Result<RpcModule<Chain>, RegisterMethodError
     m.add(&["system_dryRun", "system_dryRunAt"], |chain, p| {
         Ok(hex(&chain.dry_run(&needed::<Bytes>(p, 0)?.0, optional(p, 1)?).map_err(failed)?))
     })?;
+    proofs::register(&mut m)?;
     subtensor::register(&mut m)?;
     dev::register(&mut m)?;
     m.add(&["system_nodeRoles"], |_, _| Ok(json!(["Authority"])))?;

@@ -104,8 +104,12 @@ impl Store {
     pub fn check(&self, held: &Held, genesis: &Header) -> Result<(), LocalnetError> {
         let mut parent: Option<&Header> = None;
         for (number, block) in held.blocks.iter().enumerate() {
-            let follows = parent.is_none_or(|parent| block.header.parent_hash == parent.hash());
-            if usize::try_from(block.header.number) != Ok(number) || !follows {
+            // After genesis a forked chain goes on at the number of its snapshot.
+            let follows = parent.is_none_or(|parent| {
+                let next = block.header.number == parent.number.saturating_add(1);
+                block.header.parent_hash == parent.hash() && (next || parent.number == 0)
+            });
+            if (number == 0 && block.header.number != 0) || !follows {
                 return Err(LocalnetError::Store {
                     path: self.path.clone(),
                     reason: format!("block {number} does not follow the one before it; the file is damaged"),

@@ -103,6 +103,15 @@ pub enum EpochConsensus {
     Null,
 }
 
+/// What becomes of a coldkey's dividends from root.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[allow(missing_docs)]
+pub enum RootClaimTypeEnum {
+    Swap,
+    Keep,
+    KeepSubnets { subnets: std::collections::BTreeSet<NetUid> },
+}
+
 /// Public key a neuron publishes beside its axon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct NeuronCertificate {

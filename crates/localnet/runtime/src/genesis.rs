@@ -1,6 +1,7 @@
 //! The genesis of a development chain: endowed accounts, sudo, root network and subnet 1 (chain.md 12).
 
 use sp_keyring::Sr25519Keyring as Key;
+use starling_pallets::subtensor::fork::Snapshot;
 
 use crate::{AccountId, BalancesConfig, RuntimeGenesisConfig, SubtensorModuleConfig, SudoConfig};
 
@@ -17,9 +18,9 @@ pub const ENDOWED: [(Key, &str, u64); 9] = [
     (Key::AliceStash, "//Alice//stash", 2_000_000_000_000),
 ];
 
-/// The genesis that `fast` or production parameters give, //Alice having sudo.
+/// The genesis that `fast` or production parameters give, //Alice having sudo; with a forked subnet in place of subnet 1 if there is one.
 #[must_use]
-pub fn dev_genesis(fast: bool) -> RuntimeGenesisConfig {
+pub fn dev_genesis(fast: bool, fork: Option<Snapshot>) -> RuntimeGenesisConfig {
     let account = |key: Key| -> AccountId { key.to_account_id() };
     RuntimeGenesisConfig {
         balances: BalancesConfig {
@@ -27,7 +28,10 @@ pub fn dev_genesis(fast: bool) -> RuntimeGenesisConfig {
             ..Default::default()
         },
         sudo: SudoConfig { key: Some(account(Key::Alice)) },
-        subtensor_module: if fast { SubtensorModuleConfig::fast() } else { SubtensorModuleConfig::default() },
+        subtensor_module: SubtensorModuleConfig {
+            fork,
+            ..if fast { SubtensorModuleConfig::fast() } else { SubtensorModuleConfig::default() }
+        },
         ..Default::default()
     }
 }

@@ -38,6 +38,7 @@ pub use presentation::{Hyperparams, NotNewer, Presentation};
 
 pub use genesis::{ENDOWED, dev_genesis};
 pub use starling_pallets::aura::{PUBLIC_SLOT, SlotMillis};
+pub use starling_pallets::subtensor::fork;
 
 pub type AccountId = AccountId32;
 pub type Balance = u64;

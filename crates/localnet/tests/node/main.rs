@@ -4,6 +4,8 @@
 mod chain_head;
 mod clients;
 mod faults;
+mod fork;
+mod pow;
 mod rpc;
 mod state;
 mod support;

@@ -264,3 +264,34 @@ async fn the_interface_is_the_one_in_the_snapshot_of_every_presentation() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_proof_proves_against_the_state_root_and_ranges_hold_all_keys() {
+    let node = node().await;
+    let client = client(&node.url()).await;
+    let prefix = format!(
+        "0x{}",
+        hex::encode(
+            [sp_crypto_hashing::twox_128(b"SubtensorModule"), sp_crypto_hashing::twox_128(b"NetworksAdded")].concat()
+        )
+    );
+    let keys = get(&client, "state_getKeys", json!([prefix])).await;
+    assert_eq!(keys.as_array().unwrap().len(), 2, "root and subnet 1");
+    assert_eq!(keys, get(&client, "state_getKeysPaged", json!([prefix, 100])).await);
+    let answer = get(&client, "state_getReadProof", json!([keys])).await;
+    let header = get(&client, "chain_getHeader", json!([answer["at"]])).await;
+    let nodes: Vec<Vec<u8>> = answer["proof"].as_array().unwrap().iter().map(bytes).collect();
+    let mut root = sp_core::H256::from_slice(&bytes(&header["stateRoot"]));
+    let wanted: Vec<Vec<u8>> = keys.as_array().unwrap().iter().map(bytes).collect();
+    let read = |root, nodes: Vec<Vec<u8>>| {
+        sp_state_machine::read_proof_check::<sp_runtime::traits::BlakeTwo256, _>(
+            root,
+            sp_trie::StorageProof::new(nodes),
+            wanted.iter(),
+        )
+    };
+    let values = read(root, nodes.clone()).unwrap();
+    assert!(wanted.iter().all(|key| values[key] == Some(vec![1])), "both are there: {values:?}");
+    root.0[0] ^= 1;
+    assert!(read(root, nodes).is_err(), "a proof is for one root");
+}

@@ -1,4 +1,6 @@
 //! Errors of `SubtensorModule`: public names. Indices 0..=95 are those that chain.md 1.4 calls stable; the others follow SDK 11.3.0.
+//!
+//! Without gaps, although some are never raised: bittensor-cli 9 looks a name up by its position.
 
 use frame_support::pallet_macros::pallet_section;
 
@@ -31,6 +33,9 @@ mod errors {
         /// The hotkey belongs to another coldkey.
         #[codec(index = 7)]
         NonAssociatedColdKey,
+        /// Public; never raised here.
+        #[codec(index = 8)]
+        NotEnoughStake,
         /// The hotkey holds less alpha than the call takes.
         #[codec(index = 9)]
         NotEnoughStakeToWithdraw,
@@ -43,6 +48,12 @@ mod errors {
         /// The coldkey's free balance does not cover the amount.
         #[codec(index = 12)]
         NotEnoughBalanceToStake,
+        /// Public; never raised here.
+        #[codec(index = 13)]
+        BalanceWithdrawalError,
+        /// Public; never raised here.
+        #[codec(index = 14)]
+        ZeroBalanceAfterWithdrawn,
         /// The hotkey has no validator permit and the weights are not one self-weight.
         #[codec(index = 15)]
         NeuronNoValidatorPermit,
@@ -82,6 +93,9 @@ mod errors {
         /// A weight is above `MaxWeightsLimit`.
         #[codec(index = 27)]
         MaxWeightExceeded,
+        /// Public; never raised here.
+        #[codec(index = 28)]
+        HotKeyAlreadyDelegate,
         /// Fewer than `WeightsSetRateLimit` blocks have passed since the last weights.
         #[codec(index = 29)]
         SettingWeightsTooFast,
@@ -103,12 +117,21 @@ mod errors {
         /// The coldkey swapped a hotkey too recently.
         #[codec(index = 35)]
         HotKeySetTxRateLimitExceeded,
+        /// Public; never raised here.
+        #[codec(index = 36)]
+        StakingRateLimitExceeded,
         /// Registration is switched off on this subnet.
         #[codec(index = 37)]
         SubNetRegistrationDisabled,
         /// The interval's quota of registrations is used up.
         #[codec(index = 38)]
         TooManyRegistrationsThisInterval,
+        /// Public; never raised here.
+        #[codec(index = 39)]
+        TransactorAccountShouldBeHotKey,
+        /// Public; never raised here.
+        #[codec(index = 40)]
+        FaucetDisabled,
         /// The signer is not this subnet's owner.
         #[codec(index = 41)]
         NotSubnetOwner,
@@ -118,9 +141,15 @@ mod errors {
         /// The root network is full of hotkeys with more stake.
         #[codec(index = 43)]
         StakeTooLowForRoot,
+        /// Public; never raised here.
+        #[codec(index = 44)]
+        AllNetworksInImmunity,
         /// The coldkey cannot pay for the swap.
         #[codec(index = 45)]
         NotEnoughBalanceToPaySwapHotKey,
+        /// Public; never raised here.
+        #[codec(index = 46)]
+        NotRootSubnet,
         /// Weights on the root network are not accepted.
         #[codec(index = 47)]
         CanNotSetRootNetworkWeights,
@@ -154,6 +183,12 @@ mod errors {
         /// `alpha_low` is out of range or not below `alpha_high`.
         #[codec(index = 57)]
         AlphaLowOutOfRange,
+        /// Public; never raised here.
+        #[codec(index = 58)]
+        ColdKeyAlreadyAssociated,
+        /// Public; never raised here.
+        #[codec(index = 59)]
+        NotEnoughBalanceToPaySwapColdKey,
         /// A hotkey cannot be its own child.
         #[codec(index = 60)]
         InvalidChild,
@@ -169,6 +204,24 @@ mod errors {
         /// Changed again too soon.
         #[codec(index = 64)]
         TxRateLimitExceeded,
+        /// Public; never raised here.
+        #[codec(index = 65)]
+        ColdkeySwapAnnouncementNotFound,
+        /// Public; never raised here.
+        #[codec(index = 66)]
+        ColdkeySwapTooEarly,
+        /// Public; never raised here.
+        #[codec(index = 67)]
+        ColdkeySwapReannouncedTooEarly,
+        /// Public; never raised here.
+        #[codec(index = 68)]
+        AnnouncedColdkeyHashDoesNotMatch,
+        /// Public; never raised here.
+        #[codec(index = 69)]
+        ColdkeySwapAlreadyDisputed,
+        /// Public; never raised here.
+        #[codec(index = 70)]
+        NewColdKeyIsHotkey,
         /// The take is out of bounds.
         #[codec(index = 71)]
         InvalidChildkeyTake,
@@ -181,6 +234,9 @@ mod errors {
         /// The subnet has no such mechanism.
         #[codec(index = 74)]
         MechanismDoesNotExist,
+        /// Public; never raised here.
+        #[codec(index = 75)]
+        StakeUnavailable,
         /// No subnet of this number.
         #[codec(index = 76)]
         SubnetNotExists,
@@ -211,12 +267,30 @@ mod errors {
         /// The subnet does not let stake be transferred.
         #[codec(index = 85)]
         TransferDisallowed,
+        /// Public; never raised here.
+        #[codec(index = 86)]
+        ActivityCutoffTooLow,
+        /// Public; never raised here.
+        #[codec(index = 87)]
+        CallDisabled,
         /// `start_call` was already made.
         #[codec(index = 88)]
         FirstEmissionBlockNumberAlreadySet,
         /// `StartCallDelay` has not passed.
         #[codec(index = 89)]
         NeedWaitingMoreBlocksToStarCall,
+        /// Public; never raised here.
+        #[codec(index = 90)]
+        NotEnoughAlphaOutToRecycle,
+        /// Public; never raised here.
+        #[codec(index = 91)]
+        CannotBurnOrRecycleOnRootSubnet,
+        /// Public; never raised here.
+        #[codec(index = 92)]
+        UnableToRecoverPublicKey,
+        /// Public; never raised here.
+        #[codec(index = 93)]
+        InvalidRecoveredPublicKey,
         /// The subnet's token is not enabled: `start_call` first.
         #[codec(index = 94)]
         SubtokenDisabled,
@@ -229,12 +303,51 @@ mod errors {
         /// Origin and destination are the same.
         #[codec(index = 97)]
         SameNetuid,
+        /// Public; never raised here.
+        #[codec(index = 98)]
+        InsufficientTaoBalance,
+        /// Public; never raised here.
+        #[codec(index = 99)]
+        InvalidLeaseBeneficiary,
+        /// Public; never raised here.
+        #[codec(index = 100)]
+        LeaseCannotEndInThePast,
+        /// Public; never raised here.
+        #[codec(index = 101)]
+        LeaseNetuidNotFound,
+        /// Public; never raised here.
+        #[codec(index = 102)]
+        LeaseDoesNotExist,
+        /// Public; never raised here.
+        #[codec(index = 103)]
+        LeaseHasNoEndBlock,
+        /// Public; never raised here.
+        #[codec(index = 104)]
+        LeaseHasNotEnded,
         /// An arithmetic result does not fit.
         #[codec(index = 105)]
         Overflow,
+        /// Public; never raised here.
+        #[codec(index = 106)]
+        BeneficiaryDoesNotOwnHotkey,
+        /// Public; never raised here.
+        #[codec(index = 107)]
+        ExpectedBeneficiaryOrigin,
         /// Owners may not change hyperparameters just before an epoch.
         #[codec(index = 108)]
         AdminActionProhibitedDuringWeightsWindow,
+        /// Public; never raised here.
+        #[codec(index = 109)]
+        SymbolDoesNotExist,
+        /// Public; never raised here.
+        #[codec(index = 110)]
+        SymbolAlreadyInUse,
+        /// Public; never raised here.
+        #[codec(index = 111)]
+        IncorrectCommitRevealVersion,
+        /// Public; never raised here.
+        #[codec(index = 112)]
+        InvalidRevealRound,
         /// Reveal period above 100 epochs.
         #[codec(index = 113)]
         RevealPeriodTooLarge,
@@ -250,15 +363,84 @@ mod errors {
         /// The coldkey cannot pay the lock cost.
         #[codec(index = 117)]
         CannotAffordLockCost,
+        /// Public; never raised here.
+        #[codec(index = 118)]
+        EvmKeyAssociateRateLimitExceeded,
+        /// Public; never raised here.
+        #[codec(index = 119)]
+        EvmKeyAssociationLimitExceeded,
+        /// Public; never raised here.
+        #[codec(index = 120)]
+        SameAutoStakeHotkeyAlreadySet,
+        /// Public; never raised here.
+        #[codec(index = 121)]
+        UidMapCouldNotBeCleared,
+        /// Public; never raised here.
+        #[codec(index = 122)]
+        TrimmingWouldExceedMaxImmunePercentage,
         /// A child would be its parent's parent.
         #[codec(index = 123)]
         ChildParentInconsistency,
+        /// Public; never raised here.
+        #[codec(index = 124)]
+        InvalidRootClaimThreshold,
         /// Mechanisms times neurons are more than 256.
         #[codec(index = 125)]
         TooManyUIDsPerMechanism,
+        /// Public; never raised here.
+        #[codec(index = 126)]
+        VotingPowerTrackingNotEnabled,
+        /// Public; never raised here.
+        #[codec(index = 127)]
+        InvalidVotingPowerEmaAlpha,
+        /// Public; never raised here.
+        #[codec(index = 128)]
+        Deprecated,
+        /// Public; never raised here.
+        #[codec(index = 129)]
+        SubnetBuybackRateLimitExceeded,
+        /// Public; never raised here.
+        #[codec(index = 130)]
+        NetworkDissolveAlreadyQueued,
+        /// Public; never raised here.
+        #[codec(index = 131)]
+        AddStakeBurnRateLimitExceeded,
+        /// Public; never raised here.
+        #[codec(index = 132)]
+        ColdkeySwapAnnounced,
+        /// Public; never raised here.
+        #[codec(index = 133)]
+        ColdkeySwapDisputed,
+        /// Public; never raised here.
+        #[codec(index = 134)]
+        ColdkeySwapClearTooEarly,
+        /// Public; never raised here.
+        #[codec(index = 135)]
+        DisabledTemporarily,
         /// The burn is above the caller's limit.
         #[codec(index = 136)]
         RegistrationPriceLimitExceeded,
+        /// Public; never raised here.
+        #[codec(index = 137)]
+        LockHotkeyMismatch,
+        /// Public; never raised here.
+        #[codec(index = 138)]
+        InsufficientStakeForLock,
+        /// Public; never raised here.
+        #[codec(index = 139)]
+        NoExistingLock,
+        /// Public; never raised here.
+        #[codec(index = 140)]
+        ActiveLockExists,
+        /// Public; never raised here.
+        #[codec(index = 141)]
+        CannotUseSystemAccount,
+        /// Public; never raised here.
+        #[codec(index = 142)]
+        UnlockAmountTooHigh,
+        /// Public; never raised here.
+        #[codec(index = 143)]
+        WaitingForDissolvedSubnetCleanup,
         /// Tempo outside `MinTempo..=MaxTempo`.
         #[codec(index = 144)]
         TempoOutOfBounds,

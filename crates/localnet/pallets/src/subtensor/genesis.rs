@@ -12,6 +12,8 @@ mod genesis {
         pub root_owner: Option<(AccountId, AccountId)>,
         /// Owner coldkey and owner hotkey of subnet 1; the zero account by default, as on the public localnet. The hotkey gets uid 0.
         pub subnet_owner: Option<(AccountId, AccountId)>,
+        /// A subnet to begin with in place of subnet 1, at the block of its snapshot; it must have passed its check.
+        pub fork: Option<crate::subtensor::fork::Snapshot>,
         /// Hyperparameters of subnet 1 and of every subnet registered later.
         pub subnet: crate::subtensor::params::SubnetParams,
         /// Whether subnet 1 emits from the first block, as if `start_call` had been made.
@@ -47,6 +49,7 @@ mod genesis {
             Self {
                 root_owner: None,
                 subnet_owner: None,
+                fork: None,
                 subnet: Default::default(),
                 subnet_started: false,
                 subnet_pool: 1_000_000_000_000,

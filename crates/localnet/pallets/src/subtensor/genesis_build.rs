@@ -40,6 +40,10 @@ impl<T: Config> Pallet<T> {
             Self::associate(coldkey, hotkey);
         }
 
+        if let Some(snapshot) = &config.fork {
+            Self::build_fork(snapshot, config.subnet_pool);
+            return;
+        }
         const FIRST: NetUid = 1;
         let zero = AccountId::new([0; 32]);
         let (coldkey, hotkey) = config.subnet_owner.clone().unwrap_or((zero.clone(), zero));
@@ -61,7 +65,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Mints a new pool's TAO (genesis only: a registered subnet's comes from its lock) with as much alpha.
-    fn fill_pool(netuid: NetUid, amount: u64) {
+    pub(crate) fn fill_pool(netuid: NetUid, amount: u64) {
         use frame_support::traits::fungible::Mutate;
         if amount > 0 && T::Currency::mint_into(&Self::subnet_account(netuid), amount).is_ok() {
             SubnetTAO::<T>::insert(netuid, amount);

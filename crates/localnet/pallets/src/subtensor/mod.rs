@@ -38,6 +38,7 @@ mod config;
 mod epoch;
 mod errors;
 mod events;
+pub mod fork;
 mod genesis;
 mod genesis_build;
 mod hooks;

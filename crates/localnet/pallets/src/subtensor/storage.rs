@@ -27,6 +27,16 @@ mod storage {
     pub fn DefaultTokenSymbol<T: Config>() -> Vec<u8> {
         "\u{1d70f}".as_bytes().to_vec()
     }
+    /// 1 in 64.64.
+    #[pallet::type_value]
+    pub fn One<T: Config>() -> FixedU128 {
+        FixedU128 { bits: 1 << 64 }
+    }
+    /// Root dividends arrive as alpha and stay that.
+    #[pallet::type_value]
+    pub fn DefaultRootClaimType<T: Config>() -> crate::types::RootClaimTypeEnum {
+        crate::types::RootClaimTypeEnum::Keep
+    }
     /// Step of the moving price, 0.000003 in 96.32.
     #[pallet::type_value]
     pub fn DefaultSubnetMovingAlpha<T: Config>() -> FixedI128 {
@@ -160,6 +170,22 @@ mod storage {
     pub type RootAlphaDividendsPerSubnet<T> =
         StorageDoubleMap<_, Identity, NetUid, Blake2_128Concat, AccountId, u64, ValueQuery>;
 
+    /// Flows do not steer emission here, so none is ever recorded.
+    #[pallet::storage]
+    pub type SubnetEmaTaoFlow<T> = StorageMap<_, Identity, NetUid, (u64, FixedI128), OptionQuery>;
+    /// Newer than the metadata at hand. Every started subnet takes part in emission.
+    #[pallet::storage]
+    pub type SubnetEmissionEnabled<T> = StorageMap<_, Identity, NetUid, bool, ValueQuery, ConstBool<true>>;
+    #[pallet::storage]
+    pub type RootClaimType<T: Config> = StorageMap<
+        _,
+        Blake2_128Concat,
+        AccountId,
+        crate::types::RootClaimTypeEnum,
+        ValueQuery,
+        DefaultRootClaimType<T>,
+    >;
+
     // The epoch clock (chain.md 5.2).
 
     #[pallet::storage]
@@ -255,6 +281,9 @@ mod storage {
     /// no call changes it.
     #[pallet::storage]
     pub type CollateralLockShare<T> = StorageMap<_, Identity, NetUid, u16, ValueQuery>;
+    /// What collateral would be released per alpha earned. No collateral, so nothing reads it.
+    #[pallet::storage]
+    pub type CollateralDrainRatio<T: Config> = StorageMap<_, Identity, NetUid, FixedU128, ValueQuery, One<T>>;
     #[pallet::storage]
     pub type Difficulty<T> = StorageMap<_, Identity, NetUid, u64, ValueQuery, ConstU64<10_000_000>>;
     #[pallet::storage]

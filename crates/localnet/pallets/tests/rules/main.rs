@@ -7,6 +7,7 @@ mod commit_reveal;
 mod commitments;
 mod emission;
 mod epoch;
+mod fork;
 mod identities;
 mod info;
 mod mechanisms;

@@ -18,7 +18,9 @@ const PALLETS: [&str; 4] = ["SubtensorModule", "Commitments", "AdminUtils", "Dra
 /// Storage whose default is the production chain's where the snapshot was made from a fast one.
 const FAST_DEFAULTS: [&str; 4] = ["Tempo", "NetworkRateLimit", "PendingChildKeyCooldown", "TxChildkeyTakeRateLimit"];
 /// Storage that is newer than the snapshot (chain.md 3), and this chain's own `NewSubnetParams`.
-const NEWER_STORAGE: [&str; 12] = [
+const NEWER_STORAGE: [&str; 14] = [
+    "CollateralDrainRatio",
+    "SubnetEmissionEnabled",
     "HotkeySwapOnSubnetInterval",
     "LastPowRegistrationBlock",
     "LastEpochBlock",
@@ -33,7 +35,8 @@ const NEWER_STORAGE: [&str; 12] = [
     "NewSubnetParams",
 ];
 /// Storage whose other differences are meant.
-const OTHER_STORAGE: [(&str, &str); 2] = [
+const OTHER_STORAGE: [(&str, &str); 3] = [
+    ("RootClaimType", "Keep by default: nothing else ever happens to root dividends here"),
     ("NetworkPowRegistrationAllowed", "off by default, as newer runtimes have it: owners switch it on"),
     ("LastRateLimitedBlock", "the key's type has fewer variants"),
 ];
@@ -59,7 +62,24 @@ const NEWER_EVENTS: [&str; 7] = [
     "EpochSkipped",
     "BatchWeightItemFailed",
 ];
-const NEWER_ERRORS: [&str; 7] = [
+const NEWER_ERRORS: [&str; 24] = [
+    "StakeUnavailable",
+    "InsufficientTaoBalance",
+    "InvalidRevealRound",
+    "EvmKeyAssociationLimitExceeded",
+    "SubnetBuybackRateLimitExceeded",
+    "NetworkDissolveAlreadyQueued",
+    "ColdkeySwapAnnounced",
+    "ColdkeySwapDisputed",
+    "ColdkeySwapClearTooEarly",
+    "DisabledTemporarily",
+    "LockHotkeyMismatch",
+    "InsufficientStakeForLock",
+    "NoExistingLock",
+    "ActiveLockExists",
+    "CannotUseSystemAccount",
+    "UnlockAmountTooHigh",
+    "WaitingForDissolvedSubnetCleanup",
     "NewHotKeyNotCleanForRootSwap",
     "RegistrationPriceLimitExceeded",
     "TempoOutOfBounds",
@@ -179,6 +199,12 @@ fn errors_have_public_names_and_the_stable_indices() {
         if expected < 96 {
             assert_eq!(*index, expected, "error {pallet}.{name}");
         }
+    }
+    // Clients that look names up by position see no gaps.
+    for pallet in PALLETS {
+        let mut indices: Vec<u32> = by_name.iter().filter(|((p, _), _)| p == pallet).map(|(_, i)| *i).collect();
+        indices.sort_unstable();
+        assert!(indices.iter().zip(0..).all(|(index, position)| *index == position), "errors of {pallet}: {indices:?}");
     }
     // The list of chain.md 1.4, literally.
     for (name, index) in [
