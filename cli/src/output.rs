@@ -33,7 +33,6 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// Print one JSON document on one line: for streams.
-#[cfg(any(feature = "localnet", feature = "swarm"))]
 pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string(value)?);
     Ok(())

@@ -1,6 +1,7 @@
 //! `starling weights`
 
 mod check;
+mod keep;
 mod simulate;
 
 use anyhow::Context;
@@ -32,6 +33,8 @@ enum Action {
     Set(Vector),
     /// Would the chain take these weights now? Every rule, with the value read and the value needed.
     Check(check::Check),
+    /// Keep a file's weights on chain in every epoch, over crashes and for months.
+    Keep(keep::Keep),
     /// What would the next epoch give everybody: as things are, or with one validator's weights replaced?
     Simulate(simulate::Simulate),
 }
@@ -91,6 +94,7 @@ impl Weights {
                 output::line(&table.to_string());
             }
             Action::Check(c) => c.run(global).await?,
+            Action::Keep(c) => c.run(global).await?,
             Action::Simulate(c) => c.run(global).await?,
             Action::Set(vector) => {
                 let Vector { netuid, version_key, .. } = vector;

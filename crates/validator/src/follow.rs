@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use starling_chain::Client;
 use starling_commitment::{DType, Limits, blob_length};
 use starling_incentive::score;
+use starling_keeper::{Target, WeightStatus};
 use starling_model::{Device, Stage};
 use starling_network::{Link, Node};
 use starling_protocol::{
@@ -33,7 +34,6 @@ use crate::{
     openings::Openings,
     store::Store,
     tokens::Tokens,
-    weights::{Target, WeightStatus},
 };
 
 /// Epochs whose work is paid for and whose failures forfeit.

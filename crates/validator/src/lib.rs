@@ -9,12 +9,12 @@ mod judge;
 mod openings;
 pub mod store;
 mod tokens;
-pub mod weights;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use starling_chain::Client;
+use starling_keeper::{Keeper, StoreFailure, Target, WeightStatus};
 use starling_model::Device;
 use starling_network::{Link, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Roll};
 use starling_protocol::{Epoch, Signer, Stage, Uid, config::RunConfig, state::Distrust};
@@ -25,7 +25,6 @@ use tokio::{
 
 pub use judge::Judge;
 pub use store::StoreError;
-pub use weights::WeightStatus;
 
 /// How a validator is set up.
 #[derive(Clone, Debug)]
@@ -73,6 +72,9 @@ pub enum ValidatorError {
         /// Here.
         chain: String,
     },
+    /// What the weights need to be kept.
+    #[error("weights can no longer be kept on chain: {0}")]
+    Keeper(StoreFailure),
     /// A task ended.
     #[error("the validator stopped: {0}")]
     Stopped(String),
@@ -182,9 +184,9 @@ impl Validator {
         let node = Arc::new(Node::start(network, hotkey.clone(), roll, Arc::new(NoRequests)).await?);
         let link = Link::new(node.clone(), config.orchestrator.clone(), config.run.orchestrator);
         let (events, first) = broadcast::channel(4096);
-        let (target, targets) = watch::channel(weights::Target::default());
+        let (target, targets) = watch::channel(Target::default());
         let (status, statuses) = watch::channel(WeightStatus::default());
-        let keeper = weights::Keeper::new(chain.clone(), hotkey.clone(), netuid, store.clone(), targets, status);
+        let keeper = Keeper::new(chain.clone(), hotkey.clone(), netuid, store.clone(), targets, status);
         let follower = follow::Follower {
             run: config.run,
             hotkey,
@@ -198,10 +200,20 @@ impl Validator {
             statuses,
         };
         let task = tokio::spawn(async move {
-            let keeper = tokio::spawn(keeper.run());
-            let result = follower.run().await;
-            keeper.abort();
-            result
+            // A keeper that cannot store must not be outlived: judging without weights earns nothing, unnoticed.
+            let mut keeper = tokio::spawn(keeper.run());
+            let mut followed = std::pin::pin!(follower.run());
+            tokio::select! {
+                result = &mut followed => {
+                    keeper.abort();
+                    result
+                }
+                kept = &mut keeper => match kept {
+                    Ok(Ok(())) => followed.await,
+                    Ok(Err(failure)) => Err(ValidatorError::Keeper(failure)),
+                    Err(e) => Err(ValidatorError::Stopped(e.to_string())),
+                },
+            }
         });
         Ok(Self { task, events, first: Some(first) })
     }

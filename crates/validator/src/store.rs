@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use starling_incentive::score::EpochWork;
+use starling_keeper::{CommitStore, PendingCommit, StoreFailure};
 use starling_protocol::{Digest, Epoch};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -44,21 +45,6 @@ pub enum StoreError {
 
 fn failed(error: impl std::fmt::Display) -> StoreError {
     StoreError::Failed(error.to_string())
-}
-
-/// Weights committed by hash and not yet seen revealed.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct PendingCommit {
-    /// Uids weighed.
-    pub uids: Vec<u16>,
-    /// Their weights.
-    pub values: Vec<u16>,
-    /// Drawn for this commit.
-    pub salt: Vec<u16>,
-    /// Weights version key.
-    pub version_key: u64,
-    /// The chain's epoch in which it was committed; none until the chain confirmed it.
-    pub epoch: Option<u64>,
 }
 
 /// The store.
@@ -115,22 +101,6 @@ impl Store {
         write.commit().map_err(failed)
     }
 
-    /// The commit under way.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn pending(&self) -> Result<Option<PendingCommit>, StoreError> {
-        self.meta("pending-commit")
-    }
-
-    /// Keep or forget the commit under way.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn set_pending(&self, pending: Option<&PendingCommit>) -> Result<(), StoreError> {
-        self.set_meta("pending-commit", pending)
-    }
-
     /// Keep an epoch's scores.
     ///
     /// # Errors
@@ -157,6 +127,16 @@ impl Store {
             ));
         }
         Ok(all)
+    }
+}
+
+impl CommitStore for Store {
+    fn pending(&self) -> Result<Option<PendingCommit>, StoreFailure> {
+        self.meta("pending-commit").map_err(|e| StoreFailure(e.to_string()))
+    }
+
+    fn set_pending(&self, pending: Option<&PendingCommit>) -> Result<(), StoreFailure> {
+        self.set_meta("pending-commit", pending).map_err(|e| StoreFailure(e.to_string()))
     }
 }
 

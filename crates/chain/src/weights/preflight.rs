@@ -32,6 +32,8 @@ pub struct Facts {
     pub permit: bool,
     /// Block of its last weights or commit; 0 for never.
     pub last_update: u64,
+    /// Blocks after its last update in which it counts as active.
+    pub activity_cutoff: u64,
     /// Blocks that must lie between two settings.
     pub rate_limit: u64,
     /// The least version key; 0 takes any.
@@ -226,6 +228,7 @@ mod tests {
             stake_threshold: 10,
             permit: true,
             last_update: 0,
+            activity_cutoff: 1000,
             rate_limit: 100,
             weights_version: 0,
             min_allowed_weights: 2,

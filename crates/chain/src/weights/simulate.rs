@@ -79,6 +79,7 @@ impl Client {
             stake_threshold,
             permit: neuron.is_some_and(|n| n.validator_permit),
             last_update: neuron.map_or(0, |n| n.last_update),
+            activity_cutoff: graph.activity_cutoff,
             rate_limit: graph.weights_rate_limit,
             weights_version: graph.weights_version,
             min_allowed_weights: graph.min_allowed_weights,

@@ -3,14 +3,21 @@
 //! A loop over chain blocks: what should be on chain (the newest target) against what is. With commit-reveal on: commit, wait
 //! for the one chain epoch in which the reveal is allowed, reveal, read the weights back. A reveal that was missed is
 //! committed again. Every transition is stored before it is sent, so `kill -9` at any point loses no weights.
+//!
+//! Weights that stay the same are set again all the same ([`Refresh`]): a validator that has not for `activity_cutoff` blocks no longer
+//! counts, and earns nothing. What the chain would refuse is not sent: the rule that is broken is said instead, until it holds.
 
 use std::{sync::Arc, time::Duration};
 
-use starling_chain::{ChainError, Client};
+use starling_chain::{
+    ChainError, Client,
+    weights::preflight::{Check, Facts, Way, check},
+};
+use starling_incentive::upscale::upscale;
 use starling_protocol::keys::Signer;
 use tokio::sync::watch;
 
-use crate::store::{PendingCommit, Store, StoreError};
+use crate::store::{CommitStore, PendingCommit, StoreFailure};
 
 /// The weights that should be on chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,14 +41,29 @@ pub struct WeightStatus {
     pub reveals: u32,
 }
 
+/// When weights that are on chain already are set again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// In every epoch of the subnet.
+    EveryEpoch,
+    /// When half of the time has passed after which the chain takes the validator for inactive.
+    BeforeInactive,
+}
+
+/// A place at which a test may end the process: called with the name of each step, before and after what can be lost.
+pub type Hook = fn(&str);
+
 /// Keeps the chain at the target until the sender is dropped.
 pub struct Keeper {
     chain: Client,
     hotkey: Arc<dyn Signer>,
     netuid: u16,
-    store: Arc<Store>,
+    store: Arc<dyn CommitStore>,
     target: watch::Receiver<Target>,
     status: watch::Sender<WeightStatus>,
+    refresh: Refresh,
+    version_key: u64,
+    hook: Hook,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -62,11 +84,33 @@ impl Keeper {
         chain: Client,
         hotkey: Arc<dyn Signer>,
         netuid: u16,
-        store: Arc<Store>,
+        store: Arc<dyn CommitStore>,
         target: watch::Receiver<Target>,
         status: watch::Sender<WeightStatus>,
     ) -> Self {
-        Self { chain, hotkey, netuid, store, target, status }
+        Self {
+            chain,
+            hotkey,
+            netuid,
+            store,
+            target,
+            status,
+            refresh: Refresh::BeforeInactive,
+            version_key: 0,
+            hook: |_| (),
+        }
+    }
+
+    /// Another way to refresh, and the version key that goes with the weights.
+    #[must_use]
+    pub fn with(self, refresh: Refresh, version_key: u64) -> Self {
+        Self { refresh, version_key, ..self }
+    }
+
+    /// TEST ONLY: be told of every step.
+    #[must_use]
+    pub fn with_hook(self, hook: Hook) -> Self {
+        Self { hook, ..self }
     }
 
     fn say(&self, doing: impl Into<String>) {
@@ -85,7 +129,7 @@ impl Keeper {
     ///
     /// # Errors
     /// Only the store's: without it nothing may be sent.
-    pub async fn run(mut self) -> Result<(), StoreError> {
+    pub async fn run(mut self) -> Result<(), StoreFailure> {
         let mut pause = FIRST_PAUSE;
         loop {
             if self.target.has_changed().is_err() {
@@ -125,12 +169,44 @@ impl Keeper {
             ));
             return Ok(());
         };
-        let parameters = self.chain.hyperparameters(self.netuid).await?;
-        if parameters.commit_reveal_enabled {
-            self.by_commit(uid, &target).await
+        let facts = self.chain.weight_facts(self.netuid, &account).await?;
+        if facts.commit_reveal {
+            self.by_commit(uid, &target, &facts).await
         } else {
-            self.plainly(uid, &target).await
+            self.plainly(uid, &target, &facts).await
         }
+    }
+
+    /// True if the weights on chain are the target's, and young enough.
+    async fn stands(&self, uid: u16, target: &Target, facts: &Facts) -> Result<bool, Trouble> {
+        if self.on_chain(uid).await? != as_stored(&target.weights) {
+            return Ok(false);
+        }
+        let age = u64::from(facts.block).saturating_sub(facts.last_update);
+        Ok(match self.refresh {
+            Refresh::EveryEpoch => facts.last_update >= self.chain.epoch_clock(self.netuid).await?.last_epoch_block,
+            Refresh::BeforeInactive => age < facts.activity_cutoff / 2,
+        })
+    }
+
+    /// True if the chain would take the weights; says what stands in the way otherwise.
+    fn may(&self, facts: &Facts, way: Way, target: &Target) -> bool {
+        let (uids, values): (Vec<u16>, Vec<u16>) = target.weights.iter().copied().unzip();
+        let broken: Vec<Check> =
+            check(facts, way, &uids, &values, self.version_key).into_iter().filter(|c| !c.holds).collect();
+        let Some(first) = broken.first() else { return true };
+        let until = match (first.heals_in_blocks, first.advice) {
+            // Not how many: the line would change with every block.
+            (Some(_), _) => ": waiting".to_owned(),
+            (None, Some(advice)) => format!(": {advice}"),
+            (None, None) => String::new(),
+        };
+        let read = if first.heals_in_blocks.is_some() { String::new() } else { format!("{}, ", first.read) };
+        self.say(format!(
+            "the chain would refuse weights now ({}): {read}needed is {}{until}",
+            first.rule, first.needed
+        ));
+        false
     }
 
     async fn on_chain(&self, uid: u16) -> Result<Vec<(u16, u16)>, Trouble> {
@@ -150,31 +226,37 @@ impl Keeper {
         Ok(())
     }
 
-    async fn plainly(&self, uid: u16, target: &Target) -> Result<(), Trouble> {
-        if self.on_chain(uid).await? == target.weights {
+    async fn plainly(&self, uid: u16, target: &Target, facts: &Facts) -> Result<(), Trouble> {
+        if target.weights.is_empty() {
+            return Ok(());
+        }
+        if self.stands(uid, target, facts).await? {
             if self.status.borrow().confirmed.as_ref() != Some(&target.weights) {
                 self.confirm(&target.weights, false).await?;
             }
             return Ok(());
         }
         let (uids, values): (Vec<u16>, Vec<u16>) = target.weights.iter().copied().unzip();
+        if !self.may(facts, Way::Plain, target) {
+            return Ok(());
+        }
         self.say("setting weights");
-        self.chain.set_weights(self.hotkey.as_ref(), self.netuid, &uids, &values, 0).await?;
-        if self.on_chain(uid).await? == target.weights {
+        self.chain.set_weights(self.hotkey.as_ref(), self.netuid, &uids, &values, self.version_key).await?;
+        if self.on_chain(uid).await? == as_stored(&target.weights) {
             self.confirm(&target.weights, false).await?;
         }
         Ok(())
     }
 
-    async fn by_commit(&self, uid: u16, target: &Target) -> Result<(), Trouble> {
+    async fn by_commit(&self, uid: u16, target: &Target, facts: &Facts) -> Result<(), Trouble> {
         let Some(pending) = self.store.pending()? else {
-            if target.weights.is_empty() || self.on_chain(uid).await? == target.weights {
+            if target.weights.is_empty() || self.stands(uid, target, facts).await? {
                 if !target.weights.is_empty() && self.status.borrow().confirmed.as_ref() != Some(&target.weights) {
                     self.confirm(&target.weights, false).await?;
                 }
                 return Ok(());
             }
-            return self.commit(target).await;
+            return if self.may(facts, Way::Commit, target) { self.commit(target).await } else { Ok(()) };
         };
         let weights: Vec<(u16, u16)> = pending.uids.iter().copied().zip(pending.values.iter().copied()).collect();
         let clock = self.chain.epoch_clock(self.netuid).await?;
@@ -210,6 +292,7 @@ impl Keeper {
             return Ok(());
         }
         self.say(format!("revealing in chain epoch {now}"));
+        (self.hook)("before-reveal");
         match self
             .chain
             .reveal_weights(
@@ -233,6 +316,7 @@ impl Keeper {
             }
             Err(_) => {}
         }
+        (self.hook)("after-reveal");
         let landed = self.on_chain(uid).await?;
         if landed.iter().map(|(u, _)| u).eq(weights.iter().map(|(u, _)| u)) {
             self.store.set_pending(None)?;
@@ -246,8 +330,10 @@ impl Keeper {
         let mut raw = [0u8; 16];
         getrandom(&mut raw)?;
         let salt: Vec<u16> = raw.chunks_exact(2).map(|c| u16::from_le_bytes([c[0], c[1]])).collect();
-        let pending = PendingCommit { uids, values, salt, version_key: 0, epoch: None };
+        let pending = PendingCommit { uids, values, salt, version_key: self.version_key, epoch: None };
+        (self.hook)("before-store");
         self.store.set_pending(Some(&pending))?;
+        (self.hook)("before-commit");
         self.say("committing weights");
         self.chain
             .commit_weights(
@@ -259,6 +345,7 @@ impl Keeper {
                 pending.version_key,
             )
             .await?;
+        (self.hook)("after-commit");
         self.status.send_modify(|s| s.commits += 1);
         Ok(())
     }
@@ -267,12 +354,12 @@ impl Keeper {
 /// The salt must be unpredictable, or the weights can be guessed before the reveal.
 fn getrandom(bytes: &mut [u8]) -> Result<(), Trouble> {
     rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, bytes)
-        .map_err(|e| Trouble::Store(StoreError::Failed(format!("no randomness from the system: {e}"))))
+        .map_err(|e| Trouble::Store(StoreFailure(format!("no randomness from the system: {e}"))))
 }
 
 enum Trouble {
     Chain(ChainError),
-    Store(StoreError),
+    Store(StoreFailure),
 }
 
 impl From<ChainError> for Trouble {
@@ -281,8 +368,14 @@ impl From<ChainError> for Trouble {
     }
 }
 
-impl From<StoreError> for Trouble {
-    fn from(e: StoreError) -> Self {
+impl From<StoreFailure> for Trouble {
+    fn from(e: StoreFailure) -> Self {
         Self::Store(e)
     }
+}
+
+/// Weights as the chain keeps them: scaled so that the largest is 65535.
+fn as_stored(weights: &[(u16, u16)]) -> Vec<(u16, u16)> {
+    let (uids, values): (Vec<u16>, Vec<u16>) = weights.iter().copied().unzip();
+    uids.into_iter().zip(upscale(&values)).collect()
 }
