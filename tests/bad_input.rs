@@ -122,6 +122,11 @@ fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
     let graph = run(&["metagraph", &netuid]);
     assert_eq!(graph["neurons"].as_array().unwrap().len(), 1);
     assert!(graph["neurons"][0]["alpha_stake"].as_u64().unwrap() > 0);
+    // The same block gives the same snapshot, whatever happened since; one that is not there is refused.
+    let block = graph["block"].to_string();
+    assert_eq!(run(&["metagraph", &netuid, "--at", &block]), graph);
+    assert_ne!(run(&["metagraph", &netuid])["block"], serde_json::Value::Null);
+    refused(&["metagraph", &netuid, "--at", "4000000000", "--endpoint", &chain.1], 4, &["4000000000", "newest final"]);
     assert_eq!(run(&["wallet", "list"]).as_array().unwrap().len(), 1);
     assert!(run(&["hyperparameters", &netuid])["tempo"].is_number());
     let twice = {

@@ -8,7 +8,7 @@ mod cmd;
 mod exit;
 mod output;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Strangers' machines train one language model together; validators check it; a chain pays.
 #[derive(Debug, Parser)]
@@ -72,6 +72,18 @@ enum Command {
     Axon(cmd::axon::Axon),
     /// Set and show weights.
     Weights(cmd::weights::Weights),
+    /// Is everything as it must be to earn? What to do if not.
+    Doctor(cmd::doctor::Doctor),
+    /// The shell's completions for this command line, on stdout.
+    Completions {
+        /// Whose.
+        shell: clap_complete::Shell,
+    },
+    /// Write a man page per command into a folder.
+    Man {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
     /// Set and show commitments.
     Commitment(cmd::commitment::Commitment),
     /// Run a local chain.
@@ -134,6 +146,19 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Axon(c) => c.run(&global).await,
         Command::Weights(c) => c.run(&global).await,
         Command::Commitment(c) => c.run(&global).await,
+        Command::Doctor(c) => c.run(&global).await,
+        Command::Completions { shell } => {
+            let mut bytes = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "starling", &mut bytes);
+            output::line(String::from_utf8_lossy(&bytes).trim_end());
+            Ok(())
+        }
+        Command::Man { folder } => {
+            std::fs::create_dir_all(&folder)?;
+            clap_mangen::generate_to(Cli::command(), &folder)?;
+            output::line(&folder.display().to_string());
+            Ok(())
+        }
         #[cfg(feature = "localnet")]
         Command::Localnet(c) => c.run(&global).await,
         #[cfg(feature = "swarm")]

@@ -1,4 +1,4 @@
-"""Key files cross both ways between `starling wallet` and the official bittensor-wallet and bittensor-core."""
+"""Key files cross both ways between `starling wallet` and the official bittensor-wallet."""
 
 import json
 import os

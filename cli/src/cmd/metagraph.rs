@@ -4,16 +4,20 @@ use clap::Args;
 
 use crate::{Global, output};
 
-/// A subnet's neurons at the newest final block.
+/// A subnet's neurons at the newest final block, or at another: everything is read at that one block.
 #[derive(Debug, Args)]
 pub struct Metagraph {
     /// The subnet.
     netuid: u16,
+    /// Read at this block. Nodes keep old state for a while only (archive nodes for ever).
+    #[arg(long, value_name = "BLOCK")]
+    at: Option<u32>,
 }
 
 impl Metagraph {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
-        let graph = global.chain().await?.metagraph(self.netuid, None).await?;
+        let chain = global.chain().await?;
+        let graph = chain.metagraph(self.netuid, super::at(&chain, self.at).await?).await?;
         if global.json {
             return output::json(&graph);
         }

@@ -5,6 +5,7 @@ pub mod balance;
 pub mod commitment;
 #[cfg(all(feature = "swarm", feature = "localnet"))]
 pub mod demo;
+pub mod doctor;
 pub mod hyperparameters;
 #[cfg(feature = "localnet")]
 pub mod localnet;
@@ -34,6 +35,21 @@ use starling_wallet::{Keypair, Part, Password, Passwords, Wallet, WalletLocation
 use zeroize::Zeroizing;
 
 use crate::Global;
+
+/// The hash of a block that a person named by its number; `None` for the newest.
+pub async fn at(chain: &Client, block: Option<u32>) -> anyhow::Result<Option<[u8; 32]>> {
+    let Some(number) = block else { return Ok(None) };
+    let head = chain.head().await?.number;
+    if number > head {
+        return Err(
+            crate::exit::Refused(format!("block {number} is not there yet: the newest final one is {head}")).into()
+        );
+    }
+    match chain.block_hash(number).await? {
+        Some(hash) => Ok(Some(hash)),
+        None => Err(crate::exit::Refused(format!("the node does not know block {number}")).into()),
+    }
+}
 
 fn ask(prompt: &str) -> std::io::Result<Zeroizing<String>> {
     rpassword::prompt_password(prompt).map(Zeroizing::new)

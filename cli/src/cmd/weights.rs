@@ -28,6 +28,9 @@ enum Action {
         netuid: u16,
         /// The validator.
         uid: u16,
+        /// Read at this block.
+        #[arg(long, value_name = "BLOCK")]
+        at: Option<u32>,
     },
     /// Set weights now, plainly: for subnets with commit-reveal off. `starling validator` commits and reveals by itself.
     Set(Vector),
@@ -75,8 +78,9 @@ fn pair(text: &str) -> Result<(u16, f64), String> {
 impl Weights {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self.action {
-            Action::Show { netuid, uid } => {
-                let weights = global.chain().await?.weights(netuid, uid, None).await?;
+            Action::Show { netuid, uid, at } => {
+                let chain = global.chain().await?;
+                let weights = chain.weights(netuid, uid, super::at(&chain, at).await?).await?;
                 if global.json {
                     let rows: Vec<_> =
                         weights.iter().map(|(uid, weight)| json!({ "uid": uid, "weight": weight })).collect();

@@ -32,6 +32,7 @@ mod submit;
 
 pub mod commit_reveal;
 pub mod explain;
+pub mod names;
 pub mod runtime;
 pub mod value;
 pub mod weights;

@@ -74,8 +74,8 @@ impl std::fmt::Debug for Keeper {
 
 /// Pause after an error of the chain's; doubles up to a minute.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Pause between two looks at the chain when there is nothing to do.
-const LOOK: Duration = Duration::from_millis(250);
+/// Shortest and longest pause between two looks at the chain's height; an eighth of a block's time lies between, mostly.
+const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 impl Keeper {
     /// A keeper that has not started.
@@ -131,14 +131,17 @@ impl Keeper {
     /// Only the store's: without it nothing may be sent.
     pub async fn run(mut self) -> Result<(), StoreFailure> {
         let mut pause = FIRST_PAUSE;
+        let mut look = LOOK.0;
+        let mut seen = None;
         loop {
-            if self.target.has_changed().is_err() {
-                return Ok(());
-            }
-            let wait = match self.once().await {
-                Ok(()) => {
+            let Ok(changed) = self.target.has_changed() else { return Ok(()) };
+            let wait = match self.news(&mut seen, changed).await {
+                Ok(news) => {
                     pause = FIRST_PAUSE;
-                    LOOK
+                    if news && let Ok(seconds) = self.chain.block_seconds().await {
+                        look = Duration::from_secs_f64((seconds / 8.0).clamp(0.0, 60.0)).clamp(LOOK.0, LOOK.1);
+                    }
+                    look
                 }
                 Err(Trouble::Store(error)) => return Err(error),
                 Err(Trouble::Chain(error)) => {
@@ -153,6 +156,18 @@ impl Keeper {
                 changed = self.target.changed() => if changed.is_err() { return Ok(()) },
             }
         }
+    }
+
+    /// Look once per final block, or when there are other weights: more often, nothing can have changed.
+    async fn news(&mut self, seen: &mut Option<u32>, changed: bool) -> Result<bool, Trouble> {
+        let head = self.chain.head().await?.number;
+        let first = seen.is_none();
+        if !changed && *seen == Some(head) {
+            return Ok(false);
+        }
+        self.once().await?;
+        *seen = Some(head);
+        Ok(first)
     }
 
     async fn once(&mut self) -> Result<(), Trouble> {
@@ -256,76 +271,70 @@ impl Keeper {
                 }
                 return Ok(());
             }
-            return if self.may(facts, Way::Commit, target) { self.commit(target).await } else { Ok(()) };
+            return if self.may(facts, Way::Commit, target) { self.draw_and_commit(target).await } else { Ok(()) };
         };
-        let weights: Vec<(u16, u16)> = pending.uids.iter().copied().zip(pending.values.iter().copied()).collect();
         let clock = self.chain.epoch_clock(self.netuid).await?;
         let Some(epoch) = pending.epoch else {
-            // Killed between storing and hearing of inclusion: the chain says whether the commit is there.
-            let hash = starling_chain::commit_reveal::commit_hash(
-                &self.hotkey.account(),
-                self.netuid,
-                &pending.uids,
-                &pending.values,
-                &pending.salt,
-                pending.version_key,
-            );
-            let commits = self.chain.weight_commits(self.netuid, &self.hotkey.account()).await?;
-            let found = commits.iter().find(|c| c.hash == hash).map(|c| c.epoch);
-            match found {
-                Some(epoch) => self.store.set_pending(Some(&PendingCommit { epoch: Some(epoch), ..pending }))?,
-                None => self.store.set_pending(None)?,
-            }
-            return Ok(());
+            // Ended or cut off between storing and hearing of inclusion: the chain says whether the commit is there. If it is not, it
+            // may still be on its way: only the very same bytes may be sent, or the salt of the one that lands is lost.
+            return match self.found(&pending).await? {
+                Some(epoch) => Ok(self.store.set_pending(Some(&PendingCommit { epoch: Some(epoch), ..pending }))?),
+                None if self.may(facts, Way::Commit, target) => self.commit(&pending).await,
+                None => Ok(()),
+            };
         };
-        let now = clock.index;
+        // What is sent now stands in the next block.
+        let now = clock.commit_epoch();
         let due = epoch + clock.reveal_period;
         if now < due {
             self.say(format!("committed in chain epoch {epoch}; the reveal is due in epoch {due}, now is {now}"));
             return Ok(());
         }
         if now > due {
-            self.say(format!(
-                "the reveal of chain epoch {epoch} was missed (due in {due}, now is {now}): committing again"
-            ));
-            self.store.set_pending(None)?;
-            return Ok(());
+            return self.again(&format!("the reveal of chain epoch {epoch} was missed (due in {due}, now is {now})"));
+        }
+        // A commit leaves the chain by its reveal, or by its epoch's end. One that is gone before we reveal proves nothing: perhaps
+        // it was revealed before a crash, perhaps it never was there. Weights of an earlier epoch look the same.
+        if self.found(&pending).await?.is_none() {
+            return self.again(&format!("the commit of chain epoch {epoch} is no longer on chain"));
         }
         self.say(format!("revealing in chain epoch {now}"));
         (self.hook)("before-reveal");
-        match self
-            .chain
-            .reveal_weights(
-                self.hotkey.as_ref(),
-                self.netuid,
-                &pending.uids,
-                &pending.values,
-                &pending.salt,
-                pending.version_key,
-            )
-            .await
-        {
-            Ok(_) => {}
-            // Revealed before a crash, or seen as a duplicate: what counts is what the chain holds.
-            Err(error) if self.on_chain(uid).await? != weights => {
-                let commits = self.chain.weight_commits(self.netuid, &self.hotkey.account()).await?;
-                if commits.is_empty() {
-                    self.store.set_pending(None)?;
-                }
+        let PendingCommit { uids, values, salt, version_key, .. } = &pending;
+        let revealed =
+            self.chain.reveal_weights(self.hotkey.as_ref(), self.netuid, uids, values, salt, *version_key).await;
+        (self.hook)("after-reveal");
+        if let Err(error) = revealed {
+            if self.found(&pending).await?.is_some() {
                 return Err(error.into());
             }
-            Err(_) => {}
+            // It was there before: gone within its epoch means revealed, gone with its epoch means lost.
+            if self.chain.epoch_clock(self.netuid).await?.index > due {
+                return self.again(&format!("the reveal of chain epoch {epoch} did not land in time: {error}"));
+            }
         }
-        (self.hook)("after-reveal");
         let landed = self.on_chain(uid).await?;
-        if landed.iter().map(|(u, _)| u).eq(weights.iter().map(|(u, _)| u)) {
-            self.store.set_pending(None)?;
-            self.confirm(&landed, true).await?;
-        }
-        Ok(())
+        self.store.set_pending(None)?;
+        self.confirm(&landed, true).await
     }
 
-    async fn commit(&self, target: &Target) -> Result<(), Trouble> {
+    /// The epoch of the pending commit, if it is on chain.
+    async fn found(&self, pending: &PendingCommit) -> Result<Option<u64>, Trouble> {
+        let account = self.hotkey.account();
+        let PendingCommit { uids, values, salt, version_key, .. } = pending;
+        let hash = starling_chain::commit_reveal::commit_hash(&account, self.netuid, uids, values, salt, *version_key);
+        let commits = self.chain.weight_commits(self.netuid, &account).await?;
+        // Of two copies the later: the earlier one goes with it.
+        Ok(commits.iter().rev().find(|c| c.hash == hash).map(|c| c.epoch))
+    }
+
+    /// Give the pending commit up: the next look commits anew.
+    fn again(&self, why: &str) -> Result<(), Trouble> {
+        self.say(format!("{why}: committing again"));
+        Ok(self.store.set_pending(None)?)
+    }
+
+    async fn draw_and_commit(&self, target: &Target) -> Result<(), Trouble> {
         let (uids, values): (Vec<u16>, Vec<u16>) = target.weights.iter().copied().unzip();
         let mut raw = [0u8; 16];
         getrandom(&mut raw)?;
@@ -333,18 +342,14 @@ impl Keeper {
         let pending = PendingCommit { uids, values, salt, version_key: self.version_key, epoch: None };
         (self.hook)("before-store");
         self.store.set_pending(Some(&pending))?;
+        self.commit(&pending).await
+    }
+
+    async fn commit(&self, pending: &PendingCommit) -> Result<(), Trouble> {
         (self.hook)("before-commit");
         self.say("committing weights");
-        self.chain
-            .commit_weights(
-                self.hotkey.as_ref(),
-                self.netuid,
-                &pending.uids,
-                &pending.values,
-                &pending.salt,
-                pending.version_key,
-            )
-            .await?;
+        let PendingCommit { uids, values, salt, version_key, .. } = pending;
+        self.chain.commit_weights(self.hotkey.as_ref(), self.netuid, uids, values, salt, *version_key).await?;
         (self.hook)("after-commit");
         self.status.send_modify(|s| s.commits += 1);
         Ok(())

@@ -49,6 +49,12 @@ pub enum WalletError {
         /// The variable.
         variable: String,
     },
+    /// A password that anybody guesses.
+    #[error("the password for {} is empty: nothing was encrypted; give one, or keep the key plain on purpose", path.display())]
+    EmptyPassword {
+        /// The keyfile.
+        path: PathBuf,
+    },
     /// Decrypting or encrypting failed.
     #[error("{}: {source}", path.display())]
     Vault {

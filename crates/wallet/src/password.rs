@@ -50,6 +50,9 @@ impl Password {
     /// # Errors
     /// [`WalletError::Vault`].
     pub(crate) fn seal(&self, json: &[u8], path: &Path) -> Result<Vec<u8>, WalletError> {
+        if self.is_empty() {
+            return Err(WalletError::EmptyPassword { path: path.to_owned() });
+        }
         let mut nonce = [0; vault::NONCE];
         fill_random(&mut nonce, path)?;
         vault::encrypt(json, self.text(), nonce).map_err(|source| WalletError::Vault { path: path.to_owned(), source })

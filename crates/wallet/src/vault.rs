@@ -75,7 +75,7 @@ fn nacl_key(password: &str) -> Result<Zeroizing<[u8; 32]>, VaultError> {
     let mut key = Zeroizing::new([0; 32]);
     let params = Params::new(KIB, PASSES, 1, Some(32)).map_err(|_| VaultError::Memory)?;
     // Reserved by hand, so that a machine without the memory gets an error and not an abort.
-    let mut blocks = Vec::new();
+    let mut blocks = Zeroizing::new(Vec::new());
     blocks.try_reserve_exact(params.block_count()).map_err(|_| VaultError::Memory)?;
     blocks.resize(params.block_count(), argon2::Block::default());
     let argon = Argon2::new(Algorithm::Argon2i, Version::V0x13, params);

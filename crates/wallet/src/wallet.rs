@@ -210,12 +210,19 @@ impl Wallet {
         if !overwrite && path.symlink_metadata().is_ok() {
             return Err(WalletError::Exists { path });
         }
+        // An address that another key left here may be all that its owner has of it.
+        let public = part.public_path(location);
+        if !overwrite && public.symlink_metadata().is_ok() {
+            let same = load(&public, part.name()).is_ok_and(|file| file.account() == key.account());
+            if !same {
+                return Err(WalletError::Exists { path: public });
+            }
+        }
         let json = Keyfile::secret_json(key);
         let sealed = password.map(|p| p.seal(json.as_bytes(), &path)).transpose()?;
         disk::create_dir(path.parent().unwrap_or(&path))?;
         let put = if overwrite { disk::replace } else { disk::write_new };
         put(&path, sealed.as_deref().unwrap_or(json.as_bytes()))?;
-        let public = part.public_path(location);
         if part == Part::Coldkey || sealed.is_some() || public.exists() {
             disk::replace(&public, Keyfile::public_json(&key.account()).as_bytes())?;
         }

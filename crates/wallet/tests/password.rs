@@ -72,6 +72,25 @@ fn an_encrypted_key_tells_its_account_and_opens_only_with_its_password() {
     assert_eq!(starling_wallet::list(home.path()).unwrap()[0].hotkeys.len(), 1);
 }
 
+/// An address file may be all that somebody has of a key: it is not replaced by another key's unless that is asked for.
+#[test]
+fn another_keys_address_file_is_left_alone_and_an_empty_password_encrypts_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let place = WalletLocation::new(home.path(), "w", "h");
+    let (key, other) = (Keypair::generate(), Keypair::generate());
+    Wallet::write_coldkeypub(&place, &key.account(), false).unwrap();
+    let refused = Wallet::write(&place, Part::Coldkey, &other, None, false).unwrap_err();
+    assert!(matches!(&refused, WalletError::Exists { path } if *path == place.coldkeypub_path()), "{refused}");
+    assert!(!place.coldkey_path().exists());
+    let empty = Wallet::write(&place, Part::Coldkey, &key, Some(&Password::new(" ")), false).unwrap_err();
+    assert!(matches!(empty, WalletError::EmptyPassword { .. }) && !place.coldkey_path().exists(), "{empty}");
+    let wallet = Wallet::write(&place, Part::Coldkey, &key, None, false).unwrap();
+    assert!(wallet.reseal(Part::Coldkey, &Passwords::default(), Some(&Password::new(""))).is_err());
+    assert_eq!(wallet.coldkey().unwrap().account(), key.account());
+    Wallet::write(&place, Part::Coldkey, &other, None, true).unwrap();
+    assert_eq!(wallet.coldkey_account().unwrap(), other.account());
+}
+
 #[test]
 fn a_password_is_never_shown() {
     let passwords = Passwords { known: Some(Password::new("hunter2")), ..Passwords::default() };

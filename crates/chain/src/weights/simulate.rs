@@ -142,7 +142,8 @@ impl Client {
         let (weights, bonds) = futures::try_join!(rows("Weights"), rows("Bonds"))?;
         let earliest_commit = if metagraph.commit_reveal_enabled {
             let mut earliest = vec![u64::MAX; neurons.len()];
-            let oldest = clock.index.saturating_sub(clock.reveal_period);
+            // The epoch counts itself before it asks which commits are too old.
+            let oldest = (clock.index + 1).saturating_sub(clock.reveal_period);
             let commits: Vec<(u16, u64)> = stream::iter(permitted)
                 .map(|uid| async move {
                     let Some(neuron) = neurons.get(usize::from(uid)) else { return Ok((uid, u64::MAX)) };

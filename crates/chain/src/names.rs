@@ -1,0 +1,99 @@
+//! The names that this client looks up on a chain, and which of them its runtime has: for `starling doctor`.
+//!
+//! What is absent is no fault of the client's as long as it has another way; [`Name::needed`] says where it has none.
+
+use serde::Serialize;
+
+use crate::{ChainError, Client};
+
+/// Where a name belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A call of a pallet.
+    Call,
+    /// An entry of a pallet's storage.
+    Storage,
+    /// A method of a runtime API.
+    Api,
+}
+
+/// A name and whether the runtime has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Name {
+    /// Where it belongs.
+    pub kind: Kind,
+    /// Pallet or API.
+    pub of: &'static str,
+    /// The name.
+    pub name: &'static str,
+    /// True if something does not work without it.
+    pub needed: bool,
+    /// True if the runtime has it.
+    pub present: bool,
+}
+
+const S: &str = "SubtensorModule";
+
+/// Kind, pallet or API, name, and whether there is no other way.
+const NAMES: &[(Kind, &str, &str, bool)] = &[
+    (Kind::Call, S, "burned_register", true),
+    (Kind::Call, S, "register_network", true),
+    (Kind::Call, S, "start_call", true),
+    (Kind::Call, S, "add_stake", true),
+    (Kind::Call, S, "serve_axon", true),
+    (Kind::Call, S, "set_weights", true),
+    (Kind::Call, S, "commit_weights", true),
+    (Kind::Call, S, "reveal_weights", true),
+    (Kind::Call, "Commitments", "set_commitment", true),
+    (Kind::Storage, "System", "Account", true),
+    (Kind::Storage, "Timestamp", "Now", true),
+    (Kind::Storage, S, "Uids", true),
+    (Kind::Storage, S, "Weights", true),
+    (Kind::Storage, S, "WeightCommits", true),
+    (Kind::Storage, S, "Tempo", true),
+    (Kind::Storage, S, "SubnetEpochIndex", true),
+    (Kind::Storage, S, "LastEpochBlock", true),
+    (Kind::Storage, S, "PendingEpochAt", true),
+    (Kind::Storage, S, "BlocksSinceLastStep", true),
+    (Kind::Storage, S, "RevealPeriodEpochs", true),
+    (Kind::Storage, S, "StakeThreshold", true),
+    (Kind::Storage, S, "Burn", true),
+    (Kind::Storage, S, "ValidatorTrust", false),
+    (Kind::Storage, S, "TimelockedWeightCommits", false),
+    (Kind::Storage, "Commitments", "CommitmentOf", true),
+    (Kind::Api, "SubnetInfoRuntimeApi", "get_metagraph", true),
+    (Kind::Api, "SubnetInfoRuntimeApi", "get_subnets_info_v2", false),
+    (Kind::Api, "SubnetInfoRuntimeApi", "get_subnet_hyperparams_v3", false),
+    (Kind::Api, "SubnetInfoRuntimeApi", "get_subnet_hyperparams_v2", false),
+    (Kind::Api, "SubnetRegistrationRuntimeApi", "get_network_registration_cost", true),
+];
+
+impl Client {
+    /// Every name looked up, with whether the runtime of the newest final block has it.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn names(&self) -> Result<Vec<Name>, ChainError> {
+        let runtime = self.runtime(None).await?;
+        let present = |kind, of, name| match kind {
+            Kind::Call => runtime.has_call(of, name),
+            Kind::Storage => runtime.has_storage(of, name),
+            Kind::Api => runtime.has_api(of, name),
+        };
+        Ok(NAMES
+            .iter()
+            .map(|&(kind, of, name, needed)| Name { kind, of, name, needed, present: present(kind, of, name) })
+            .collect())
+    }
+
+    /// The time of the newest final block, milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn now_ms(&self) -> Result<u64, ChainError> {
+        let head = self.head().await?;
+        let now = self.storage_value("Timestamp", "Now", &[], Some(head.hash)).await?;
+        now.number().map_err(ChainError::decode("Timestamp.Now", 0))
+    }
+}
