@@ -5,6 +5,7 @@ mod chain_head;
 mod clients;
 mod faults;
 mod fork;
+mod pow;
 mod rpc;
 mod state;
 mod support;

@@ -88,7 +88,21 @@ fn calls_pay_or_do_not_pay_as_the_public_table_says() {
         axon(1, 1),
         Call::serve_prometheus { netuid: NET, version: 0, ip: 1, port: 1, ip_type: 4 },
     ];
-    let paid: [Call<Test>; 9] = [
+    let paid: [Call<Test>; 16] = [
+        Call::register {
+            netuid: NET,
+            block_number: 0,
+            nonce: 0,
+            work: vec![],
+            hotkey: hotkey.clone(),
+            coldkey: hotkey.clone(),
+        },
+        Call::set_children { hotkey: hotkey.clone(), netuid: NET, children: vec![] },
+        Call::increase_take { hotkey: hotkey.clone(), take: 1 },
+        Call::set_childkey_take { hotkey: hotkey.clone(), netuid: NET, take: 1 },
+        Call::swap_hotkey { hotkey: hotkey.clone(), new_hotkey: hotkey.clone(), netuid: None },
+        Call::unstake_all { hotkey: hotkey.clone() },
+        Call::trigger_epoch { netuid: NET },
         Call::burned_register { netuid: NET, hotkey: hotkey.clone() },
         Call::register_limit { netuid: NET, hotkey: hotkey.clone(), limit_price: 1 },
         Call::root_register { hotkey: hotkey.clone() },
@@ -167,6 +181,33 @@ fn the_pool_refuses_endpoints_batches_and_networks_that_would_fail() {
         assert_ok!(Subtensor::register_network(signed(&account(2)), account(150)));
         s::NetworkRateLimit::<Test>::put(10);
         assert_eq!(pool(&account(2), network()), Err(6));
+    });
+}
+
+#[test]
+fn the_pool_refuses_takes_and_proofs_of_work_that_would_fail() {
+    open(|| {
+        register(2);
+        s::Delegates::<Test>::insert(hotkey(2), 100);
+        let up = |take| Call::increase_take { hotkey: hotkey(2), take };
+        let down = |take| Call::decrease_take { hotkey: hotkey(2), take };
+        assert_eq!(pool(&account(2), up(101)), Ok(()));
+        assert_eq!(pool(&account(2), up(100)), Err(26));
+        assert_eq!(pool(&account(2), up(11_797)), Err(27));
+        assert_eq!(pool(&account(2), down(100)), Err(26));
+        assert_eq!(pool(&account(3), down(99)), Err(25));
+        let nobodys = Call::increase_take { hotkey: account(250), take: 1 };
+        assert_eq!(pool(&account(2), nobodys), Err(4));
+
+        let proof =
+            |netuid| Call::pow_register { netuid, work_block: 0, nonce: 0, work: vec![0; 32], hotkey: hotkey(3) };
+        assert_eq!(pool(&account(3), proof(9)), Err(3));
+        assert_eq!(pool(&account(3), proof(NET)), Err(255), "it is switched off");
+        s::NetworkPowRegistrationAllowed::<Test>::insert(NET, true);
+        s::RegistrationsThisBlock::<Test>::insert(NET, 1);
+        assert_eq!(pool(&account(3), proof(NET)), Err(6));
+        s::RegistrationsThisBlock::<Test>::insert(NET, 0);
+        assert_eq!(pool(&account(3), proof(NET)), Err(255), "a proof of nothing");
     });
 }
 
