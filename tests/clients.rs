@@ -9,7 +9,11 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
+
+/// One chain and its clients at a time: keys are stretched with 512 MiB, and every interpreter wants a core.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A chain of its own, ended with the test.
 struct Chain {
@@ -57,6 +61,7 @@ fn python() -> PathBuf {
 /// Runs a script of tests/clients/ against a fresh chain; what it says when it fails is the test's failure.
 fn client(script: &str) {
     let python = python();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let chain = Chain::start();
     let home = tempfile::tempdir().unwrap();
     // The older CLI lives beside the SDK's venv (scripts/clients).

@@ -99,6 +99,12 @@ def plain_weights(sub, uid, other):
 
 def hash_commit(sub, uid, other):
     commit_reveal(sub, True)
+    # The SDK's own way under commit-reveal; once the chain takes it, the reveal by the chain belongs here.
+    fails(
+        "SetWeights under commit-reveal: timelocked commits are not taken yet",
+        "call SubtensorModule.commit_timelocked_mechanism_weights not found",
+        lambda: sub.execute(bt.SetWeights(netuid=NETUID, weights={uid: 1.0, other: 0.5}), ALICE),
+    )
     values, salt = [65535, 30000], [7, 8, 9]
     committed = commit_hash(ALICE.hotkey.public_key, NETUID, [uid, other], values, salt, 0)
     call = S.commit_weights(netuid=NETUID, commit_hash=committed)
