@@ -105,9 +105,15 @@ impl<T: Config> Pallet<T> {
         if SubnetOwnerHotkey::<T>::get(netuid) == *old {
             SubnetOwnerHotkey::<T>::insert(netuid, new);
         }
-        for dividends in [AlphaDividendsPerSubnet::<T>::take(netuid, old)].into_iter().filter(|d| *d > 0) {
-            AlphaDividendsPerSubnet::<T>::insert(netuid, new, dividends);
+        macro_rules! hand_over_amount {
+            ($($item:ident),*) => {$(
+                let amount = $item::<T>::take(netuid, old);
+                if amount > 0 {
+                    $item::<T>::insert(netuid, new, amount);
+                }
+            )*};
         }
+        hand_over_amount!(AlphaDividendsPerSubnet, RootAlphaDividendsPerSubnet);
         Self::swap_relations(netuid, old, new);
         if !keep_stake {
             for (coldkey, alpha) in Self::holders(old, netuid) {

@@ -43,6 +43,7 @@ fn everything_of_a_hotkey_goes_to_the_new_one() {
     settled(|uid| {
         let (before, balance) = (parts(2), Balances::free_balance(account(2)));
         let issued = Balances::total_issuance();
+        s::RootAlphaDividendsPerSubnet::<Test>::insert(NET, hotkey(2), 11);
         assert_ok!(swap(2, 2, 40, None));
         let event = Event::HotkeySwapped { coldkey: account(2), old_hotkey: hotkey(2), new_hotkey: hotkey(40) };
         assert!(events().contains(&event));
@@ -62,6 +63,7 @@ fn everything_of_a_hotkey_goes_to_the_new_one() {
             assert!(before - after <= 1, "{after} of {before}");
         }
         assert_eq!(parts(2), [0, 0, 0]);
+        assert_eq!(s::RootAlphaDividendsPerSubnet::<Test>::get(NET, hotkey(40)), 11);
         assert_eq!(s::OwnedHotkeys::<Test>::get(account(2)), [hotkey(40)]);
         assert!(!s::Owner::<Test>::contains_key(hotkey(2)));
         assert!(!s::StakingHotkeys::<Test>::get(account(3)).contains(&hotkey(2)));
