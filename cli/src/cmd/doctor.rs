@@ -122,7 +122,9 @@ impl Doctor {
             if young {
                 "the chain has not made its first block yet".to_owned()
             } else {
-                format!("the newest final block is {apart:.1} s old by this machine's clock; a block takes {seconds:.2} s")
+                format!(
+                    "the newest final block is {apart:.1} s old by this machine's clock; a block takes {seconds:.2} s"
+                )
             },
             "set this machine's clock (chrony, ntpd); if it is right, the node is behind: try another --endpoint",
         );
