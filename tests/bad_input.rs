@@ -1,11 +1,15 @@
 //! Bad input gives one clear sentence with the remedy, the right exit code, no panic, and loses nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/process.rs"]
+mod process;
+
 use std::{
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
+
+use process::Process;
 
 fn starling(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_starling")).args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -21,29 +25,6 @@ fn refused(arguments: &[&str], code: i32, words: &[&str]) {
         assert!(said.contains(word), "{arguments:?} does not say `{word}`: {said}");
     }
     assert!(!said.contains("panicked"), "{said}");
-}
-
-struct Chain(Child, String);
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn chain() -> Chain {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_starling"))
-        .args(["localnet", "--listen", "127.0.0.1:0", "--json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let first: serde_json::Value = serde_json::from_str(&line).unwrap();
-    Chain(child, first["url"].as_str().unwrap().to_owned())
 }
 
 fn wallet(dir: &Path) -> Vec<String> {
@@ -94,20 +75,20 @@ fn wrong_usage_is_explained_with_code_2() {
 
 #[test]
 fn a_subnet_that_is_not_there_and_a_port_in_use_are_said() {
-    let chain = chain();
-    refused(&["metagraph", "999", "--endpoint", &chain.1], 4, &["999"]);
-    let address = chain.1.trim_start_matches("ws://");
+    let (_chain, url) = Process::chain(&[]);
+    refused(&["metagraph", "999", "--endpoint", &url], 4, &["999"]);
+    let address = url.trim_start_matches("ws://");
     refused(&["localnet", "--listen", address], 1, &["cannot listen", address, "--listen"]);
 }
 
 #[test]
 fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
-    let chain = chain();
+    let (_chain, url) = Process::chain(&[]);
     let dir = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| -> serde_json::Value {
         let mut all: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         all.extend(wallet(dir.path()));
-        all.extend(["--endpoint".into(), chain.1.clone(), "--json".into()]);
+        all.extend(["--endpoint".into(), url.clone(), "--json".into()]);
         let output = starling(&all.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
@@ -126,12 +107,11 @@ fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
     let block = graph["block"].to_string();
     assert_eq!(run(&["metagraph", &netuid, "--at", &block]), graph);
     assert_ne!(run(&["metagraph", &netuid])["block"], serde_json::Value::Null);
-    refused(&["metagraph", &netuid, "--at", "4000000000", "--endpoint", &chain.1], 4, &["4000000000", "newest final"]);
+    refused(&["metagraph", &netuid, "--at", "4000000000", "--endpoint", &url], 4, &["4000000000", "newest final"]);
     assert_eq!(run(&["wallet", "list"]).as_array().unwrap().len(), 1);
     assert!(run(&["hyperparameters", &netuid])["tempo"].is_number());
     let twice = {
-        let mut all =
-            vec!["register".to_owned(), "--netuid".into(), netuid.clone(), "--endpoint".into(), chain.1.clone()];
+        let mut all = vec!["register".to_owned(), "--netuid".into(), netuid.clone(), "--endpoint".into(), url.clone()];
         all.extend(wallet(dir.path()));
         starling(&all.iter().map(String::as_str).collect::<Vec<_>>())
     };
@@ -162,9 +142,9 @@ fn shapes_that_fit_nothing_are_named_with_what_was_found_and_what_is_needed() {
     std::fs::write(path("text.txt"), "a text of more than one window ".repeat(20)).unwrap();
     let plan = PLAN.replace("NETUID", "1").replace("heads = 2", "heads = 3");
     std::fs::write(path("plan.toml"), plan).unwrap();
-    let chain = chain();
+    let (_chain, url) = Process::chain(&[]);
     let wallets = path("wallets");
-    let common = ["--endpoint", &chain.1, "--wallet-path", &wallets];
+    let common = ["--endpoint", &url, "--wallet-path", &wallets];
     let made = starling(&[&["wallet", "new", "--coldkey-uri", "//Alice"][..], &common].concat());
     assert!(made.status.success());
     let (plan, text, out) = (path("plan.toml"), path("text.txt"), path("run"));
@@ -212,11 +192,11 @@ window_blocks = 4
 
 #[test]
 fn an_unregistered_hotkey_and_another_leader_are_refused_with_the_remedy() {
-    let (chain, dir) = (chain(), tempfile::tempdir().unwrap());
+    let ((_chain, url), dir) = (Process::chain(&[]), tempfile::tempdir().unwrap());
     let path = |name: &str| dir.path().join(name).display().to_string();
     let wallets = path("wallets");
     let with = |arguments: &[&str]| -> Vec<String> {
-        let common = ["--endpoint", &chain.1, "--wallet-path", &wallets];
+        let common = ["--endpoint", &url, "--wallet-path", &wallets];
         arguments.iter().chain(&common).map(|a| (*a).to_owned()).collect()
     };
     let run = |arguments: &[&str]| starling(&with(arguments).iter().map(String::as_str).collect::<Vec<_>>());
@@ -253,18 +233,11 @@ fn an_unregistered_hotkey_and_another_leader_are_refused_with_the_remedy() {
     // A peer of another version: told so on both sides, and the orchestrator goes on.
     assert!(run(&["wallet", "new", "--wallet", "bob", "--coldkey-uri", "//Bob"]).status.success());
     assert!(run(&["register", "--netuid", &netuid, "--wallet", "bob"]).status.success());
-    let mut leader = Command::new(env!("CARGO_BIN_EXE_starling"))
-        .args(with(&["orchestrator", "--run", &file, "--state", &path("leader"), "--json"]))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(leader.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let leader = Chain(leader, line);
-    let first: serde_json::Value = serde_json::from_str(&leader.1).unwrap();
+    let led = with(&["orchestrator", "--run", &file, "--state", &path("leader")]);
+    let mut leader = Process::start(&led.iter().map(String::as_str).collect::<Vec<_>>());
+    let first = leader.until(|line| line["address"].is_string());
     let token = first["address"].as_str().unwrap();
     let miner = ["miner", "--run", &file, "--state", &path("miner"), "--orchestrator", token, "--wallet", "bob"];
     says(&[&miner[..], &["--test-only-protocol-version", "9"]].concat(), &["protocol 9", "speaks 1", "upgrade"]);
+    assert!(leader.child.try_wait().unwrap().is_none(), "and the orchestrator goes on");
 }

@@ -5,49 +5,19 @@
 //! and fails once it is no longer true.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/process.rs"]
+mod process;
+
 use std::{
-    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Mutex, PoisonError},
 };
 
+use process::Process;
+
 /// One chain and its clients at a time: keys are stretched with 512 MiB, and every interpreter wants a core.
 static TURN: Mutex<()> = Mutex::new(());
-
-/// A chain of its own, ended with the test.
-struct Chain {
-    process: Child,
-    url: String,
-}
-
-impl Chain {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_starling"))
-            .args(["localnet", "--listen", "127.0.0.1:0", "--json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Ok(said) = serde_json::from_str::<serde_json::Value>(&line) else {
-            let mut reason = String::new();
-            let _ = process.kill();
-            let _ = process.stderr.take().unwrap().read_to_string(&mut reason);
-            panic!("starling localnet said `{line}`: {reason}");
-        };
-        Self { process, url: said["url"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// The python that `scripts/clients` made, or one of the person's own with the same packages.
 fn python() -> PathBuf {
@@ -62,13 +32,13 @@ fn python() -> PathBuf {
 fn client(script: &str) {
     let python = python();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let chain = Chain::start();
+    let (_chain, url) = Process::chain(&[]);
     let home = tempfile::tempdir().unwrap();
     // The older CLI lives beside the SDK's venv (scripts/clients).
     let older = python.ancestors().nth(3).map(|clients| clients.join("cli/bin")).unwrap_or_default();
     let output = Command::new(&python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients").join(script))
-        .env("STARLING_URL", &chain.url)
+        .env("STARLING_URL", &url)
         .env("STARLING_BINARY", env!("CARGO_BIN_EXE_starling"))
         .env("STARLING_CLI_BIN", older)
         // Caches, wallets, configuration: nothing of this machine's, nothing left on it.

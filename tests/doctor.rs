@@ -1,38 +1,16 @@
 //! `starling doctor` finds what is wrong and nothing else; completions and man pages are made of the command line that there is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Output, Stdio},
-};
+#[path = "common/process.rs"]
+mod process;
 
+use std::process::{Command, Output, Stdio};
+
+use process::Process;
 use serde_json::Value;
-
-struct Chain(Child, String);
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn starling(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_starling")).args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-fn chain() -> Chain {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_starling"))
-        .args(["localnet", "--listen", "127.0.0.1:0", "--json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let first: Value = serde_json::from_str(&line).unwrap();
-    Chain(child, first["url"].as_str().unwrap().to_owned())
 }
 
 /// Exit code, and the checks that did not pass, as `name verdict`.
@@ -54,8 +32,8 @@ fn each_ailment_is_found_and_heals() {
     let wallets = dir.path().display().to_string();
     let nobody = ["doctor", "--json", "--endpoint", "ws://127.0.0.1:9", "--timeout", "3", "--wallet-path", &wallets];
     assert_eq!(ill(&nobody), (4, vec!["wallet fail".to_owned(), "endpoint fail".to_owned()]));
-    let chain = chain();
-    let common = ["--json", "--endpoint", &chain.1, "--wallet-path", &wallets];
+    let (_chain, url) = Process::chain(&[]);
+    let common = ["--json", "--endpoint", &url, "--wallet-path", &wallets];
     let run = |arguments: &[&str]| starling(&[arguments, &common].concat());
     assert!(run(&["wallet", "new", "--coldkey-uri", "//Alice"]).status.success());
     let doctor = |arguments: &[&str]| ill(&[&["doctor"], arguments, &common].concat());

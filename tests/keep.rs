@@ -1,62 +1,22 @@
 //! `starling weights keep` as a process: killed at every step, its weights land all the same, and are set anew in every epoch.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/process.rs"]
+mod process;
+
 use std::{
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
 };
 
+use process::Process;
 use serde_json::Value;
 use starling_chain::{Client, Options};
 use starling_wallet::Keypair;
 
-struct Process {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn start(arguments: &[&str], abort_at: Option<&str>) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_starling"));
-    command.args(arguments).arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    if let Some(step) = abort_at {
-        command.env("STARLING_TEST_ONLY_ABORT_AT", step);
-    }
-    let mut child = command.spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    Process { child, lines }
-}
-
-impl Process {
-    fn line(&mut self) -> Option<Value> {
-        let line = self.lines.next()?.unwrap();
-        Some(serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}")))
-    }
-
-    /// Its next line for which `wanted` holds.
-    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut said = Vec::new();
-        while let Some(line) = self.line() {
-            if wanted(&line) {
-                return line;
-            }
-            said.push(line);
-        }
-        panic!("it ended after {said:#?}");
-    }
-}
-
 /// A chain with a subnet whose owner's hotkey keeps weights; answers the chain, what every command needs, and the subnet.
 fn subnet(dir: &Path) -> (Process, Vec<String>, String) {
-    let mut chain = start(&["localnet", "--listen", "127.0.0.1:0", "--block-time", "100"], None);
-    let url = chain.line().unwrap()["url"].as_str().unwrap().to_owned();
+    let (chain, url) = Process::chain(&["--block-time", "100"]);
     let wallets = dir.join("wallets").display().to_string();
     let common: Vec<String> = ["--endpoint", &url, "--wallet-path", &wallets].map(str::to_owned).to_vec();
     let run = |arguments: &[&str]| -> Value {
@@ -96,7 +56,8 @@ fn keeper(dir: &Path, common: &[String], netuid: &str, abort_at: Option<&str>) -
     let (file, state) = (dir.join("weights.json").display().to_string(), dir.join("state").display().to_string());
     let mut arguments = vec!["weights", "keep", "--netuid", netuid, "--file", &file, "--state", &state];
     arguments.extend(common.iter().map(String::as_str));
-    start(&arguments, abort_at)
+    arguments.extend(abort_at.into_iter().flat_map(|step| ["--test-only-abort-at", step]));
+    Process::start(&arguments)
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Demo {
         let seen =
             watch::until_finished(&mut children, &prepared.config, &cast, self.test_only_fault, &orchestrator).await?;
         watch::say("the run is finished; waiting for the chain to pay");
-        let graph = stage::paid(&chain, &cast, &seen).await?;
+        let graph = stage::paid(&chain, &cast).await?;
         children.stop().await;
         report::show(&self, global, &prepared, &cast, &seen, &graph, adversary, began.elapsed())
     }

@@ -118,13 +118,12 @@ impl Doctor {
         let young = now == 0;
         report.add(
             "clock",
-            when(young || apart.abs() <= CLOCK + 2.0 * seconds, Verdict::Fail),
+            when(young || apart.abs() <= CLOCK + 2.0 * seconds.unwrap_or(0.0), Verdict::Fail),
             if young {
                 "the chain has not made its first block yet".to_owned()
             } else {
-                format!(
-                    "the newest final block is {apart:.1} s old by this machine's clock; a block takes {seconds:.2} s"
-                )
+                let pace = seconds.map(|s| format!("; a block takes {s:.2} s")).unwrap_or_default();
+                format!("the newest final block is {apart:.1} s old by this machine's clock{pace}")
             },
             "set this machine's clock (chrony, ntpd); if it is right, the node is behind: try another --endpoint",
         );
@@ -186,7 +185,13 @@ fn wallet(global: &Global, report: &mut Report) {
 }
 
 /// The hotkey on its subnet.
-async fn neuron(global: &Global, chain: &Client, netuid: u16, seconds: f64, report: &mut Report) -> anyhow::Result<()> {
+async fn neuron(
+    global: &Global,
+    chain: &Client,
+    netuid: u16,
+    seconds: Option<f64>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let Ok(account) = global.hotkey_account() else { return Ok(()) };
     let facts = chain.weight_facts(netuid, &account).await?;
     let Some(uid) = facts.uid else {
@@ -217,7 +222,10 @@ async fn neuron(global: &Global, chain: &Client, netuid: u16, seconds: f64, repo
         let active = facts.last_update > 0 && age <= facts.activity_cutoff;
         let found = match facts.last_update {
             0 => "never set".to_owned(),
-            _ => format!("set or committed {age} blocks ago, about {:.0} s", age as f64 * seconds),
+            _ => {
+                let time = seconds.map(|s| format!(", about {:.0} s", age as f64 * s)).unwrap_or_default();
+                format!("set or committed {age} blocks ago{time}")
+            }
         };
         let found = format!("{found}; inactive after {} blocks; {} commits wait", facts.activity_cutoff, facts.commits);
         report.add(

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use starling_orchestrator::{Orchestrator as Actor, OrchestratorConfig, Subnet};
 use starling_protocol::{
     ledger::{Entry, Event},
-    receipt::Work,
     state::State,
 };
 
@@ -99,10 +98,8 @@ fn describe(state: &State, entry: &Entry) -> Option<(Value, String)> {
                 format!("epoch {epoch} begins with {roster:?}"),
             ))
         }
-        Event::Step { round, samples } => {
+        Event::Step { round, .. } => {
             let last = state.losses().last()?;
-            let count: usize = samples.first().map_or(0, |(_, s)| s.len());
-            let _ = count;
             let t = &state.config().training;
             let tokens =
                 u64::from(t.samples_per_round) * u64::from(t.sequences_per_sample) * u64::from(t.sequence_length);
@@ -127,14 +124,7 @@ fn describe(state: &State, entry: &Entry) -> Option<(Value, String)> {
                 c.body.reason
             ),
         )),
-        Event::Receipt(r) => match &r.body.work {
-            Work::Forward { .. } | Work::Backward { .. } => Some((
-                json!({ "event": "work", "uid": uid(&r.signer), "stage": r.body.stage, "work": r.body.work.name() }),
-                String::new(),
-            ))
-            .filter(|_| false),
-            Work::Step { .. } | Work::Merge { .. } => None,
-        },
+        Event::Receipt(_) => None,
         Event::Closed { block } => Some((
             json!({ "event": "closed", "epoch": epoch, "block": block }),
             format!("epoch {epoch}: training closed at block {block}, miners anchor"),

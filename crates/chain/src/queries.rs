@@ -168,22 +168,22 @@ impl Client {
             .map_err(ChainError::decode("SubtensorModule.WeightCommits", 0))
     }
 
-    /// Seconds from block to block, by the timestamps of the last hundred blocks (fewer on a young chain).
+    /// Seconds from block to block, by the timestamps of the last hundred blocks (fewer on a young chain); `None` before there are two.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub async fn block_seconds(&self) -> Result<f64, ChainError> {
+    pub async fn block_seconds(&self) -> Result<Option<f64>, ChainError> {
         const SPAN: u32 = 100;
         let head = self.head().await?;
         let first = head.number.saturating_sub(SPAN).max(1);
         let then = self.block_hash(first).await?.filter(|_| first < head.number);
-        let Some(then) = then else { return Ok(12.0) };
+        let Some(then) = then else { return Ok(None) };
         let now = async |at| {
             let moment = self.storage_value("Timestamp", "Now", &[], Some(at)).await?;
             moment.number::<u64>().map_err(ChainError::decode("Timestamp.Now", 0))
         };
         let (last, early) = futures::try_join!(now(head.hash), now(then))?;
-        Ok(last.saturating_sub(early) as f64 / 1000.0 / f64::from(head.number - first))
+        Ok(Some(last.saturating_sub(early) as f64 / 1000.0 / f64::from(head.number - first)))
     }
 
     /// A subnet's epoch clock at the newest finalized block: when epochs run and reveals are taken.

@@ -51,7 +51,7 @@ pub enum Refresh {
 }
 
 /// A place at which a test may end the process: called with the name of each step, before and after what can be lost.
-pub type Hook = fn(&str);
+pub type Hook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Keeps the chain at the target until the sender is dropped.
 pub struct Keeper {
@@ -77,6 +77,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Shortest and longest pause between two looks at the chain's height; an eighth of a block's time lies between, mostly.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
+/// Blocks after which the chain's pace is measured again.
+const PACE: u32 = 100;
+
 impl Keeper {
     /// A keeper that has not started.
     #[must_use]
@@ -97,7 +100,7 @@ impl Keeper {
             status,
             refresh: Refresh::BeforeInactive,
             version_key: 0,
-            hook: |_| (),
+            hook: Arc::new(|_| ()),
         }
     }
 
@@ -138,7 +141,7 @@ impl Keeper {
             let wait = match self.news(&mut seen, changed).await {
                 Ok(news) => {
                     pause = FIRST_PAUSE;
-                    if news && let Ok(seconds) = self.chain.block_seconds().await {
+                    if news && let Ok(Some(seconds)) = self.chain.block_seconds().await {
                         look = Duration::from_secs_f64((seconds / 8.0).clamp(0.0, 60.0)).clamp(LOOK.0, LOOK.1);
                     }
                     look
@@ -158,16 +161,18 @@ impl Keeper {
         }
     }
 
-    /// Look once per final block, or when there are other weights: more often, nothing can have changed.
+    /// Look once per final block, or when there are other weights: more often, nothing can have changed. True if it is time to measure
+    /// the chain's pace.
     async fn news(&mut self, seen: &mut Option<u32>, changed: bool) -> Result<bool, Trouble> {
         let head = self.chain.head().await?.number;
-        let first = seen.is_none();
         if !changed && *seen == Some(head) {
             return Ok(false);
         }
         self.once().await?;
+        // The pace of a young chain is not known at first, and an upgrade may change it.
+        let pace = seen.is_none_or(|seen| seen / PACE != head / PACE);
         *seen = Some(head);
-        Ok(first)
+        Ok(pace)
     }
 
     async fn once(&mut self) -> Result<(), Trouble> {

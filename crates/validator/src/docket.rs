@@ -87,13 +87,7 @@ pub fn unsound(segment: &Segment) -> Vec<Verdict> {
 /// The segment's anchor on the blockchain is not the head of the miner's chain in the ledger. `on_chain` is what the chain
 /// holds now, with its block.
 #[must_use]
-pub fn anchor_fault(
-    config: &RunConfig,
-    run: &Digest,
-    epoch: u32,
-    segment: &Segment,
-    on_chain: Option<(Anchor, u32)>,
-) -> Option<Verdict> {
+pub fn anchor_fault(run: &Digest, epoch: u32, segment: &Segment, on_chain: Option<(Anchor, u32)>) -> Option<Verdict> {
     let ledger = segment.anchor?;
     let last = segment.filed.last()?;
     let fault = |reason: &str| {
@@ -111,7 +105,6 @@ pub fn anchor_fault(
             if anchor.count != ledger.count || anchor.head != ledger.head || !ledger.matches {
                 return fault("anchored another chain of receipts than the ledger holds");
             }
-            let _ = config;
             None
         }
         Some(_) => fault("replaced its anchor before the audit ended"),

@@ -126,10 +126,7 @@ impl Follower {
                 tokio::time::sleep(pause).await;
             }
             let (phase, epoch) = shared.look(|s| (s.phase().clone(), s.epoch()));
-            if let Phase::Auditing { block } = phase
-                && joined
-                && audited.is_none_or(|a| a < epoch)
-            {
+            if matches!(phase, Phase::Auditing { .. }) && joined && audited.is_none_or(|a| a < epoch) {
                 audited = Some(epoch);
                 let work = Audit {
                     run: self.run.clone(),
@@ -139,7 +136,6 @@ impl Follower {
                     judge: judge.clone(),
                     shared: shared.clone(),
                     events: self.events.clone(),
-                    opened: block,
                     epoch,
                 };
                 audit = Some(tokio::spawn(work.run()));
@@ -240,7 +236,6 @@ struct Audit {
     judge: Arc<Judge>,
     shared: Arc<Shared>,
     events: broadcast::Sender<ValidatorEvent>,
-    opened: u32,
     epoch: Epoch,
 }
 
@@ -255,7 +250,7 @@ impl Audit {
         for segment in &segments {
             verdicts.extend(docket::unsound(segment));
             let Some((on_chain, beacon)) = self.beacon(segment).await else { continue };
-            verdicts.extend(docket::anchor_fault(&self.run, &self.run.id(), self.epoch, segment, on_chain));
+            verdicts.extend(docket::anchor_fault(&self.run.id(), self.epoch, segment, on_chain));
             cases.extend(docket::draw(&self.run, segment, &beacon, &me));
         }
         for verdict in &verdicts {
@@ -316,7 +311,6 @@ impl Audit {
                 None
             }
         };
-        let _ = self.opened;
         Some((found, hash))
     }
 

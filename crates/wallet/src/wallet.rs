@@ -301,11 +301,8 @@ impl Wallet {
                 return Err(WalletError::Exists { path });
             }
         }
-        disk::create_dir(&location.directory().join("hotkeys"))?;
-        disk::write_new(&location.coldkey_path(), Keyfile::secret_json(coldkey).as_bytes())?;
-        disk::write_new(&location.coldkeypub_path(), Keyfile::public_json(&coldkey.account()).as_bytes())?;
-        disk::write_new(&location.hotkey_path(), Keyfile::secret_json(hotkey).as_bytes())?;
-        Ok(Self { location: location.clone() })
+        Self::write(location, Part::Coldkey, coldkey, None, false)?;
+        Self::create_hotkey(location, hotkey)
     }
 
     /// Adds a hotkey to a wallet (whose directory may be new: a miner's machine needs no coldkey).
@@ -313,10 +310,7 @@ impl Wallet {
     /// # Errors
     /// [`WalletError::Exists`], [`WalletError::Name`], [`WalletError::Io`].
     pub fn create_hotkey(location: &WalletLocation, hotkey: &Keypair) -> Result<Self, WalletError> {
-        location.check()?;
-        disk::create_dir(&location.directory().join("hotkeys"))?;
-        disk::write_new(&location.hotkey_path(), Keyfile::secret_json(hotkey).as_bytes())?;
-        Ok(Self { location: location.clone() })
+        Self::write(location, Part::Hotkey, hotkey, None, false)
     }
 
     /// Opens a wallet that exists; reads no key yet.

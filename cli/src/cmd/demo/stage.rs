@@ -7,7 +7,7 @@ use starling_chain::{Client, Metagraph, Options};
 use starling_protocol::{Digest, keys::Account};
 use starling_wallet::{Keypair, Wallet, WalletLocation};
 
-use super::{Demo, watch::Seen};
+use super::Demo;
 use crate::cmd::run::{self, Prepared};
 
 /// Blocks between the chain's epochs: long enough to reveal in, short enough to wait for.
@@ -155,14 +155,13 @@ opening_timeout_ms = 12000
 }
 
 /// The metagraph once the chain has run an epoch on the last weights.
-pub async fn paid(url: &str, cast: &Cast, seen: &Seen) -> anyhow::Result<Metagraph> {
+pub async fn paid(url: &str, cast: &Cast) -> anyhow::Result<Metagraph> {
     let chain = connect(url).await?;
     let after = chain.head().await?.number;
     let until = tokio::time::Instant::now() + PAY;
     loop {
         let clock = chain.epoch_clock(cast.netuid).await?;
         if clock.last_epoch_block > u64::from(after) || tokio::time::Instant::now() >= until {
-            let _ = seen;
             return Ok(chain.metagraph(cast.netuid, None).await?);
         }
         tokio::time::sleep(Duration::from_millis(300)).await;

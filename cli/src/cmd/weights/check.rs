@@ -48,16 +48,19 @@ impl Check {
 }
 
 /// What heals a broken rule.
-fn remedy(rule: &Rule, seconds: f64) -> String {
+fn remedy(rule: &Rule, seconds: Option<f64>) -> String {
     match (rule.holds, rule.heals_in_blocks, rule.advice) {
-        (false, Some(blocks), _) => format!("wait {blocks} blocks, about {:.0} s", blocks as f64 * seconds),
+        (false, Some(blocks), _) => {
+            let time = seconds.map(|s| format!(", about {:.0} s", blocks as f64 * s)).unwrap_or_default();
+            format!("wait {blocks} blocks{time}")
+        }
         (false, None, Some(advice)) => advice.to_owned(),
         _ => String::new(),
     }
 }
 
 /// The refusal that names every broken rule; nothing if there is none.
-pub fn refuse(broken: &[&Rule], seconds: f64) -> anyhow::Result<()> {
+pub fn refuse(broken: &[&Rule], seconds: Option<f64>) -> anyhow::Result<()> {
     if broken.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::json;
 use starling_chain::Client;
-use starling_keeper::{FileStore, Keeper, Refresh, Target, WeightStatus};
+use starling_keeper::{FileStore, Hook, Keeper, Refresh, Target, WeightStatus};
 use tokio::sync::watch;
 
 use crate::{Global, output};
@@ -35,15 +35,8 @@ pub struct Keep {
     #[arg(long, default_value_t = 0)]
     version_key: u64,
     /// TEST ONLY: end the process at this step (before-store, before-commit, after-commit, before-reveal, after-reveal).
-    #[arg(long, value_name = "STEP", env = "STARLING_TEST_ONLY_ABORT_AT", hide_env = true)]
+    #[arg(long, value_name = "STEP")]
     test_only_abort_at: Option<String>,
-}
-
-/// As `kill -9` at a named step would.
-fn abort_at(step: &str) {
-    if std::env::var("STARLING_TEST_ONLY_ABORT_AT").is_ok_and(|wanted| wanted == step) {
-        std::process::abort();
-    }
 }
 
 impl Keep {
@@ -56,7 +49,7 @@ impl Keep {
         let (status, mut statuses) = watch::channel(WeightStatus::default());
         let keeper = Keeper::new(chain, hotkey, self.netuid, store, targets, status)
             .with(Refresh::EveryEpoch, self.version_key)
-            .with_hook(abort_at);
+            .with_hook(self.hook());
         let mut keeper = std::pin::pin!(keeper.run());
         let mut look = tokio::time::interval(LOOK);
         let mut told = None;
@@ -82,6 +75,16 @@ impl Keep {
                 },
             }
         }
+    }
+
+    /// Ends the process at the named step as `kill -9` would.
+    fn hook(&self) -> Hook {
+        let wanted = self.test_only_abort_at.clone();
+        Arc::new(move |step| {
+            if wanted.as_deref() == Some(step) {
+                std::process::abort();
+            }
+        })
     }
 
     fn read(&self) -> anyhow::Result<Target> {

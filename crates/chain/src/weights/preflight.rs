@@ -2,6 +2,7 @@
 //!
 //! Pure: a function of [`Facts`], which [`crate::Client::weight_facts`] reads at one block. Invariant: the rules are those of the
 //! chain, in its order; each says the value read and the value needed, and, where time heals it, how many blocks that takes.
+//! `MaxWeightExceeded` is not among them: the limit is a constant that no weight can exceed (chain.md 0).
 //! What the chain decides only later (that a commit's reveal will pass) is not promised here.
 
 use std::collections::BTreeSet;
@@ -156,7 +157,7 @@ pub fn check(facts: &Facts, way: Way, uids: &[u16], values: &[u16], version_key:
             .advise("reveal them, or wait until they expire"),
         );
     }
-    all.extend(on_the_weights(facts, uids, values));
+    all.extend(on_the_weights(facts, uids));
     all
 }
 
@@ -176,7 +177,7 @@ fn rate_limit(facts: &Facts) -> Check {
 }
 
 /// Rules that a commit meets only at its reveal.
-fn on_the_weights(facts: &Facts, uids: &[u16], values: &[u16]) -> Vec<Check> {
+fn on_the_weights(facts: &Facts, uids: &[u16]) -> Vec<Check> {
     let itself = uids.len() == 1 && facts.uid.is_some() && uids.first().copied() == facts.uid;
     let mut seen = BTreeSet::new();
     let twice: Vec<u16> = uids.iter().copied().filter(|uid| !seen.insert(*uid)).collect();
@@ -202,12 +203,6 @@ fn on_the_weights(facts: &Facts, uids: &[u16], values: &[u16]) -> Vec<Check> {
             itself || uids.len() >= usize::from(least),
             format!("{} weights", uids.len()),
             format!("at least {least}, or a weight on itself alone"),
-        ),
-        Check::new(
-            "MaxWeightExceeded",
-            true,
-            format!("largest weight {}", values.iter().copied().max().unwrap_or(0)),
-            "any: the chain's limit is 65535 of 65535",
         ),
     ]
 }
