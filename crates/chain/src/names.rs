@@ -59,6 +59,14 @@ const NAMES: &[(Kind, &str, &str, bool)] = &[
     (Kind::Storage, S, "RevealPeriodEpochs", true),
     (Kind::Storage, S, "StakeThreshold", true),
     (Kind::Storage, S, "Burn", true),
+    (Kind::Storage, S, "Bonds", true),
+    (Kind::Storage, S, "BondsPenalty", true),
+    (Kind::Storage, S, "BondsMovingAverage", true),
+    (Kind::Storage, S, "LastMechansimStepBlock", true),
+    (Kind::Storage, S, "Yuma3On", false),
+    (Kind::Storage, S, "LiquidAlphaOn", false),
+    (Kind::Storage, S, "AlphaValues", false),
+    (Kind::Storage, S, "AlphaSigmoidSteepness", false),
     (Kind::Storage, S, "ValidatorTrust", false),
     (Kind::Storage, S, "TimelockedWeightCommits", false),
     (Kind::Storage, "Commitments", "CommitmentOf", true),
@@ -85,15 +93,5 @@ impl Client {
             .iter()
             .map(|&(kind, of, name, needed)| Name { kind, of, name, needed, present: present(kind, of, name) })
             .collect())
-    }
-
-    /// The time of the newest final block, milliseconds since 1970.
-    ///
-    /// # Errors
-    /// Those of the connection.
-    pub async fn now_ms(&self) -> Result<u64, ChainError> {
-        let head = self.head().await?;
-        let now = self.storage_value("Timestamp", "Now", &[], Some(head.hash)).await?;
-        now.number().map_err(ChainError::decode("Timestamp.Now", 0))
     }
 }

@@ -138,10 +138,20 @@ impl Client {
     /// # Errors
     /// [`ChainError`].
     pub async fn weights(&self, netuid: u16, uid: u16, at: Option<[u8; 32]>) -> Result<Vec<(u16, u16)>, ChainError> {
-        let weights = self.storage_value(SUBTENSOR, "Weights", &[netuid.into(), uid.into()], at).await?;
-        weights
-            .map(|pair| Ok((pair.at(0)?.number()?, pair.at(1)?.number()?)))
-            .map_err(ChainError::decode("SubtensorModule.Weights", 0))
+        self.row("Weights", netuid, uid, at).await
+    }
+
+    /// A uid's row of `Weights` or `Bonds`.
+    pub(crate) async fn row(
+        &self,
+        entry: &str,
+        netuid: u16,
+        uid: u16,
+        at: Option<[u8; 32]>,
+    ) -> Result<Vec<(u16, u16)>, ChainError> {
+        let row = self.storage_value(SUBTENSOR, entry, &[netuid.into(), uid.into()], at).await?;
+        row.map(|pair| Ok((pair.at(0)?.number()?, pair.at(1)?.number()?)))
+            .map_err(ChainError::decode(format!("{SUBTENSOR}.{entry}"), 0))
     }
 
     /// A hotkey's weight commits that wait for their reveal, oldest first.
@@ -168,6 +178,19 @@ impl Client {
             .map_err(ChainError::decode("SubtensorModule.WeightCommits", 0))
     }
 
+    /// The time of the newest final block, milliseconds since 1970; 0 if that is the first of all.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn now_ms(&self) -> Result<u64, ChainError> {
+        self.time_of(self.head().await?.hash).await
+    }
+
+    async fn time_of(&self, block: [u8; 32]) -> Result<u64, ChainError> {
+        let moment = self.storage_value("Timestamp", "Now", &[], Some(block)).await?;
+        moment.number().map_err(ChainError::decode("Timestamp.Now", 0))
+    }
+
     /// Seconds from block to block, by the timestamps of the last hundred blocks (fewer on a young chain); `None` before there are two.
     ///
     /// # Errors
@@ -178,11 +201,7 @@ impl Client {
         let first = head.number.saturating_sub(SPAN).max(1);
         let then = self.block_hash(first).await?.filter(|_| first < head.number);
         let Some(then) = then else { return Ok(None) };
-        let now = async |at| {
-            let moment = self.storage_value("Timestamp", "Now", &[], Some(at)).await?;
-            moment.number::<u64>().map_err(ChainError::decode("Timestamp.Now", 0))
-        };
-        let (last, early) = futures::try_join!(now(head.hash), now(then))?;
+        let (last, early) = futures::try_join!(self.time_of(head.hash), self.time_of(then))?;
         Ok(Some(last.saturating_sub(early) as f64 / 1000.0 / f64::from(head.number - first)))
     }
 

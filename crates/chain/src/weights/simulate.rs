@@ -1,7 +1,7 @@
 //! What the next epoch would decide, with one validator's weights replaced or none (chain.md 6).
 //!
 //! Everything is read at one block; the arithmetic is [`starling_incentive::yuma`], which is the chain's bit for bit. What cannot be
-//! known is named in [`Simulation`]: others may set weights before the epoch runs, and the emission is taken to be the last epoch's.
+//! known: others may set weights before the epoch runs, and what it pays; that is taken to be the last epoch's emission.
 //!
 //! Cost: one metagraph, and weights, bonds and commits of the validators with a permit only, since no other row counts. So 4,096
 //! neurons with 64 validators are about 200 small reads, sent side by side.
@@ -16,7 +16,6 @@ use starling_incentive::{
 use crate::{
     ChainError, Client, Metagraph,
     value::{ShapeError, Value},
-    weights::preflight::Facts,
 };
 
 const SUBTENSOR: &str = "SubtensorModule";
@@ -52,42 +51,6 @@ pub struct Outcome {
 }
 
 impl Client {
-    /// What the rules for weights look at, for a hotkey on a subnet, all at one block.
-    ///
-    /// # Errors
-    /// [`ChainError::NotFound`] if there is no such subnet, and those of the connection.
-    pub async fn weight_facts(
-        &self,
-        netuid: u16,
-        hotkey: &starling_protocol::keys::Account,
-    ) -> Result<Facts, ChainError> {
-        let block = self.head().await?;
-        let at = Some(block.hash);
-        let (graph, stake_threshold, commits) = futures::try_join!(
-            self.metagraph(netuid, at),
-            self.number("StakeThreshold", &[], at),
-            self.weight_commits_at(netuid, hotkey, at),
-        )?;
-        let neuron = graph.by_hotkey(hotkey);
-        Ok(Facts {
-            block: block.number,
-            netuid,
-            neurons: u16::try_from(graph.neurons.len()).unwrap_or(u16::MAX),
-            uid: neuron.map(|n| n.uid),
-            owner: graph.owner_hotkey == *hotkey,
-            stake: neuron.map_or(0, |n| n.total_stake),
-            stake_threshold,
-            permit: neuron.is_some_and(|n| n.validator_permit),
-            last_update: neuron.map_or(0, |n| n.last_update),
-            activity_cutoff: graph.activity_cutoff,
-            rate_limit: graph.weights_rate_limit,
-            weights_version: graph.weights_version,
-            min_allowed_weights: graph.min_allowed_weights,
-            commit_reveal: graph.commit_reveal_enabled,
-            commits: commits.len(),
-        })
-    }
-
     /// What the next epoch of a subnet would start from, at a block hash or now. Of several mechanisms the first is taken.
     ///
     /// # Errors
@@ -195,18 +158,6 @@ impl Client {
             emission: neurons.iter().map(|n| n.emission).fold(0, u64::saturating_add),
         };
         Ok(Snapshot { metagraph, input })
-    }
-
-    async fn row(
-        &self,
-        entry: &str,
-        netuid: u16,
-        uid: u16,
-        at: Option<[u8; 32]>,
-    ) -> Result<Vec<(u16, u16)>, ChainError> {
-        let row = self.storage_value(SUBTENSOR, entry, &[netuid.into(), uid.into()], at).await?;
-        row.map(|pair| Ok((pair.at(0)?.number()?, pair.at(1)?.number()?)))
-            .map_err(ChainError::decode(format!("{SUBTENSOR}.{entry}"), 0))
     }
 
     async fn liquid_alpha(&self, key: &[Value], at: Option<[u8; 32]>) -> Result<LiquidAlpha, ChainError> {
