@@ -1,0 +1,1 @@
+//! Timelocked weights (in the making).
