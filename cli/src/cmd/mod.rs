@@ -3,26 +3,14 @@
 pub mod axon;
 pub mod balance;
 pub mod commitment;
-#[cfg(all(feature = "swarm", feature = "localnet"))]
-pub mod demo;
 pub mod doctor;
 pub mod hyperparameters;
 #[cfg(feature = "localnet")]
 pub mod localnet;
 pub mod metagraph;
-#[cfg(feature = "swarm")]
-pub mod miner;
-#[cfg(feature = "swarm")]
-pub mod model;
-#[cfg(feature = "swarm")]
-pub mod orchestrator;
 pub mod register;
-#[cfg(feature = "swarm")]
-pub mod run;
 pub mod stake;
 pub mod subnet;
-#[cfg(feature = "swarm")]
-pub mod validator;
 pub mod wallet;
 pub mod weights;
 

@@ -8,7 +8,7 @@ use starling_protocol::{Digest, keys::Account};
 use starling_wallet::{Keypair, Wallet, WalletLocation};
 
 use super::Demo;
-use crate::cmd::run::{self, Prepared};
+use crate::run::{self, Prepared};
 
 /// Blocks between the chain's epochs: long enough to reveal in, short enough to wait for.
 const TEMPO: u16 = 20;

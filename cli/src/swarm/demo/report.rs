@@ -9,12 +9,7 @@ use starling_miner::Adversary;
 use starling_model::{Device, Sampling, Tokenizer, checkpoint, generate, loss_curve_svg};
 
 use super::{Demo, stage::Cast, watch::Seen};
-use crate::{
-    Global,
-    cmd::{model::read_blob, run::Prepared},
-    exit::PromiseBroken,
-    output,
-};
+use crate::{Global, exit::PromiseBroken, model::read_blob, output, run::Prepared};
 
 #[allow(clippy::too_many_arguments)]
 pub fn show(

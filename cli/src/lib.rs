@@ -1,0 +1,159 @@
+//! The chain half of the command line, which both binaries share: one file per subcommand in `cmd/`.
+//!
+//! `starling` is this and nothing else, so that it starts in milliseconds; `starling-swarm` adds what needs libtorch and iroh. Nothing
+//! here may name a dependency of the feature `swarm`: a binary links what is named (a test reads the binary).
+//!
+//! Contract: stdout carries the result and nothing else (with `--json`, JSON of a stable schema); stderr carries the rest. Exit
+//! codes: 0 done, 1 failed, 2 wrong usage, 3 chain not reached in time, 4 refused (by the chain or by a rule), 5 wallet or
+//! key file, 6 the run did not meet its promises, 130 interrupted.
+#![doc(hidden)]
+
+mod cmd;
+pub mod exit;
+pub mod output;
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Args, Subcommand};
+
+/// Options of every subcommand.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The chain's endpoint.
+    #[arg(long, global = true, env = "BT_CHAIN_ENDPOINT", default_value = "ws://127.0.0.1:9944", value_name = "URL")]
+    pub endpoint: String,
+    /// Seconds to wait for the chain before giving up.
+    #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS")]
+    pub timeout: u64,
+    /// Folder of the wallets.
+    #[arg(long, global = true, env = "BT_WALLET_PATH", value_name = "DIR")]
+    pub wallet_path: Option<std::path::PathBuf>,
+    /// Name of the wallet (coldkey).
+    #[arg(long, global = true, env = "BT_WALLET_NAME", default_value = "default", value_name = "NAME")]
+    pub wallet: String,
+    /// Name of the hotkey within the wallet.
+    #[arg(long, global = true, env = "BT_WALLET_HOTKEY", default_value = "default", value_name = "NAME")]
+    pub hotkey: String,
+    /// File whose first line is the password of an encrypted key.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub password_file: Option<std::path::PathBuf>,
+    /// Open descriptor whose first line is the password of an encrypted key.
+    #[arg(long, global = true, value_name = "N", conflicts_with = "password_file")]
+    pub password_fd: Option<u32>,
+    /// Say more on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Subcommands of the chain half.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make and list wallets.
+    Wallet(cmd::wallet::Wallet),
+    /// A subnet's neurons.
+    Metagraph(cmd::metagraph::Metagraph),
+    /// A subnet's hyperparameters.
+    Hyperparameters(cmd::hyperparameters::Hyperparameters),
+    /// Balance of an account.
+    Balance(cmd::balance::Balance),
+    /// Found a subnet, start it, set its hyperparameters.
+    Subnet(cmd::subnet::Subnet),
+    /// Register the hotkey on a subnet by burning.
+    Register(cmd::register::Register),
+    /// Stake TAO on the hotkey.
+    Stake(cmd::stake::Stake),
+    /// Announce the hotkey's address on chain.
+    Axon(cmd::axon::Axon),
+    /// Set and show weights.
+    Weights(cmd::weights::Weights),
+    /// Is everything as it must be to earn? What to do if not.
+    Doctor(cmd::doctor::Doctor),
+    /// The shell's completions for this command line, on stdout.
+    Completions {
+        /// Whose.
+        shell: clap_complete::Shell,
+    },
+    /// Write a man page per command into a folder.
+    Man {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
+    /// Set and show commitments.
+    Commitment(cmd::commitment::Commitment),
+    /// Run a local chain.
+    #[cfg(feature = "localnet")]
+    Localnet(cmd::localnet::Localnet),
+}
+
+impl Command {
+    /// Run it. `whole` is the command line that completions and man pages are made of.
+    pub async fn run(self, global: &Global, mut whole: clap::Command) -> anyhow::Result<()> {
+        match self {
+            Self::Wallet(c) => c.run(global),
+            Self::Metagraph(c) => c.run(global).await,
+            Self::Hyperparameters(c) => c.run(global).await,
+            Self::Balance(c) => c.run(global).await,
+            Self::Subnet(c) => c.run(global).await,
+            Self::Register(c) => c.run(global).await,
+            Self::Stake(c) => c.run(global).await,
+            Self::Axon(c) => c.run(global).await,
+            Self::Weights(c) => c.run(global).await,
+            Self::Commitment(c) => c.run(global).await,
+            Self::Doctor(c) => c.run(global).await,
+            Self::Completions { shell } => {
+                let mut bytes = Vec::new();
+                clap_complete::generate(shell, &mut whole, "starling", &mut bytes);
+                output::line(String::from_utf8_lossy(&bytes).trim_end());
+                Ok(())
+            }
+            Self::Man { folder } => {
+                std::fs::create_dir_all(&folder)?;
+                clap_mangen::generate_to(whole, &folder)?;
+                output::line(&folder.display().to_string());
+                Ok(())
+            }
+            #[cfg(feature = "localnet")]
+            Self::Localnet(c) => c.run(global).await,
+        }
+    }
+}
+
+/// Run a command to its end or to a signal, and answer the process's exit code.
+pub fn run_to_the_end(verbose: u8, command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    output::log_to_stderr(verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = command => result,
+            () = interrupted() => Err(exit::Interrupted.into()),
+        }
+    });
+    // Actors that ignore the end (a blocked thread, say) must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+/// Ctrl-C or a polite kill; never returns if signals cannot be listened to.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

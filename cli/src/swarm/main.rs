@@ -1,0 +1,62 @@
+//! The `starling-swarm` binary: all of `starling`, and the commands that need libtorch and iroh, one file each.
+//!
+//! People call `starling`, which becomes this one where it must; it answers by that name.
+
+#[cfg(feature = "localnet")]
+mod demo;
+mod miner;
+mod model;
+mod orchestrator;
+mod run;
+mod validator;
+
+use clap::{CommandFactory, Parser, Subcommand};
+// The rooms that both binaries share, under the names that the commands use.
+use starling::{Global, exit, output};
+
+/// Strangers' machines train one language model together; validators check it; a chain pays.
+#[derive(Debug, Parser)]
+#[command(name = "starling", bin_name = "starling", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Chain(starling::Command),
+    /// Prepare a run: tokens and the one TOML.
+    Run(run::Run),
+    /// Lead a run.
+    Orchestrator(orchestrator::Orchestrator),
+    /// Compute a stage.
+    Miner(miner::Miner),
+    /// Audit miners and set weights.
+    Validator(validator::Validator),
+    /// Assemble, export and try a trained model.
+    Model(model::Model),
+    /// The whole loop on this machine.
+    #[cfg(feature = "localnet")]
+    Demo(demo::Demo),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    starling::run_to_the_end(cli.global.verbose, run(cli.command, cli.global.clone()))
+}
+
+async fn run(command: Command, global: Global) -> anyhow::Result<()> {
+    match command {
+        Command::Chain(c) => c.run(&global, Cli::command()).await,
+        Command::Run(c) => c.run(&global).await,
+        Command::Orchestrator(c) => c.run(&global).await,
+        Command::Miner(c) => c.run(&global).await,
+        Command::Validator(c) => c.run(&global).await,
+        Command::Model(c) => c.run(&global),
+        #[cfg(feature = "localnet")]
+        Command::Demo(c) => c.run(&global).await,
+    }
+}
