@@ -30,7 +30,8 @@ struct Legacy {
 }
 
 impl Payload {
-    /// Read decrypted bytes as the chain does: with the hotkey, or the older form without one (then `hotkey` is empty).
+    /// Read decrypted bytes as the chain does: with the hotkey, or the older form without one (then `hotkey` is empty). Some bytes can be
+    /// read both ways; a hotkey has 32 bytes.
     ///
     /// # Errors
     /// [`TimelockError::Payload`].
@@ -39,8 +40,9 @@ impl Payload {
         if plaintext.len() > MAX_COMMIT {
             return Err(TimelockError::TooLong { read: plaintext.len(), most: MAX_COMMIT });
         }
-        if let Ok(payload) = Self::decode(&mut &*plaintext) {
-            return Ok(payload);
+        match Self::decode(&mut &*plaintext) {
+            Ok(payload) if payload.hotkey.len() == 32 => return Ok(payload),
+            _ => {}
         }
         let Legacy { uids, values, version_key } =
             Legacy::decode(&mut &*plaintext).map_err(|e| TimelockError::Payload(e.to_string()))?;
@@ -107,6 +109,9 @@ mod tests {
 
     #[test]
     fn the_older_payload_is_read_and_garbage_is_not() {
+        // The first is a payload with a hotkey of one byte as well.
+        let short = Payload::read(&(vec![1u16], vec![5u16], 0u64).encode()).unwrap();
+        assert_eq!((short.hotkey.len(), short.uids, short.values), (0, vec![1], vec![5]));
         let older = (vec![1u16, 2], vec![3u16, 4], 5u64).encode();
         let read = Payload::read(&older).unwrap();
         assert_eq!((read.hotkey.len(), read.uids, read.values, read.version_key), (0, vec![1, 2], vec![3, 4], 5));
