@@ -9,9 +9,7 @@ use starling_protocol::keys::{Account, Signer};
 
 use crate::{
     ChainError, Client, Hyper, Submitted,
-    commit_reveal::commit_hash,
     detail::About,
-    queries::WeightCommit,
     submit::{Call, Event},
     value::{ShapeError, Value},
 };
@@ -149,124 +147,6 @@ impl Client {
         Ok(sent)
     }
 
-    /// Sets a validator's weights at once, on subnets without commit-reveal. `values` as [`crate::weights::quantise`] makes them.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub async fn set_weights(
-        &self,
-        hotkey: &dyn Signer,
-        netuid: u16,
-        uids: &[u16],
-        values: &[u16],
-        version_key: u64,
-    ) -> Result<Submitted, ChainError> {
-        same_length(uids, values)?;
-        let args = vec![
-            ("netuid", netuid.into()),
-            ("dests", uids.into()),
-            ("weights", values.into()),
-            ("version_key", version_key.into()),
-        ];
-        let call = Call { pallet: SUBTENSOR, name: "set_weights", args };
-        let account = hotkey.account();
-        let sent = self.send_and_follow(hotkey, &call).await;
-        let about = About::Weights { netuid, hotkey: &account, count: uids.len(), version_key };
-        let sent = self.with_numbers(sent, about).await?;
-        self.confirm_weights(&sent, &call, netuid, &account, uids, values).await?;
-        Ok(sent)
-    }
-
-    /// Commits to weights by hash; the same values, salt and version key have to be revealed later. Returns the commit, whose epoch
-    /// tells when ([`crate::EpochClock::reveal_window`]).
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    #[allow(clippy::too_many_arguments)] // The parts of the hash, as agreed with the validator.
-    pub async fn commit_weights(
-        &self,
-        hotkey: &dyn Signer,
-        netuid: u16,
-        uids: &[u16],
-        values: &[u16],
-        salt: &[u16],
-        version_key: u64,
-    ) -> Result<(WeightCommit, Submitted), ChainError> {
-        same_length(uids, values)?;
-        let account = hotkey.account();
-        let hash = commit_hash(&account, netuid, uids, values, salt, version_key);
-        let args = vec![("netuid", netuid.into()), ("commit_hash", hash.into())];
-        let call = Call { pallet: SUBTENSOR, name: "commit_weights", args };
-        let sent = self.send_and_follow(hotkey, &call).await;
-        let about = About::Weights { netuid, hotkey: &account, count: uids.len(), version_key };
-        let sent = self.with_numbers(sent, about).await?;
-        expect(&sent, &call, "WeightsCommitted", |fields| {
-            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
-        })?;
-        let commits = self.weight_commits_at(netuid, &account, Some(sent.block.hash)).await?;
-        match commits.into_iter().find(|commit| commit.hash == hash) {
-            Some(commit) => Ok((commit, sent)),
-            None => Err(unconfirmed(&sent, &call, "the commit is not in storage".into())),
-        }
-    }
-
-    /// Reveals weights committed before, within their reveal window.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    #[allow(clippy::too_many_arguments)] // The parts of the hash, as agreed with the validator.
-    pub async fn reveal_weights(
-        &self,
-        hotkey: &dyn Signer,
-        netuid: u16,
-        uids: &[u16],
-        values: &[u16],
-        salt: &[u16],
-        version_key: u64,
-    ) -> Result<Submitted, ChainError> {
-        same_length(uids, values)?;
-        let args = vec![
-            ("netuid", netuid.into()),
-            ("uids", uids.into()),
-            ("values", values.into()),
-            ("salt", salt.into()),
-            ("version_key", version_key.into()),
-        ];
-        let call = Call { pallet: SUBTENSOR, name: "reveal_weights", args };
-        let account = hotkey.account();
-        let sent = self.send_and_follow(hotkey, &call).await;
-        let about = About::Weights { netuid, hotkey: &account, count: uids.len(), version_key };
-        let sent = self.with_numbers(sent, about).await?;
-        let hash = commit_hash(&account, netuid, uids, values, salt, version_key);
-        expect(&sent, &call, "WeightsRevealed", |fields| {
-            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
-        })?;
-        self.confirm_weights(&sent, &call, netuid, &account, uids, values).await?;
-        Ok(sent)
-    }
-
-    async fn confirm_weights(
-        &self,
-        sent: &Submitted,
-        call: &Call<'_>,
-        netuid: u16,
-        hotkey: &Account,
-        uids: &[u16],
-        values: &[u16],
-    ) -> Result<(), ChainError> {
-        let at = Some(sent.block.hash);
-        let uid = self.uid_at(netuid, hotkey, at).await?;
-        let uid = uid.ok_or_else(|| unconfirmed(sent, call, format!("{hotkey} has no uid on subnet {netuid}")))?;
-        expect(sent, call, "WeightsSet", |fields| {
-            Ok(fields.at(0)?.number::<u16>()? == netuid && fields.at(1)?.number::<u16>()? == uid)
-        })?;
-        let mut stored = self.weights(netuid, uid, at).await?;
-        let mut wanted: Vec<_> = uids.iter().copied().zip(starling_incentive::upscale::upscale(values)).collect();
-        stored.sort_unstable();
-        wanted.sort_unstable();
-        confirm(sent, call, stored == wanted, || format!("uid {uid}'s weights read {stored:?} instead of {wanted:?}"))
-    }
-
     /// Puts bytes on chain for a hotkey that is registered on the subnet, replacing those before; at most 128 (512 where the
     /// runtime has `BigRaw`).
     ///
@@ -397,19 +277,8 @@ fn hyperparameter(setter: &str) -> Option<&str> {
     })
 }
 
-fn same_length(uids: &[u16], values: &[u16]) -> Result<(), ChainError> {
-    if uids.len() == values.len() {
-        return Ok(());
-    }
-    Err(ChainError::Invalid(format!(
-        "{} uids but {} weights: there must be one weight per uid",
-        uids.len(),
-        values.len()
-    )))
-}
-
 /// The first `SubtensorModule` event of that name whose fields fit.
-fn expect<'a>(
+pub(crate) fn expect<'a>(
     sent: &'a Submitted,
     call: &Call<'_>,
     name: &'a str,
@@ -420,10 +289,15 @@ fn expect<'a>(
         .ok_or_else(|| unconfirmed(sent, call, format!("there is no {name} event for it")))
 }
 
-fn confirm(sent: &Submitted, call: &Call<'_>, holds: bool, missing: impl FnOnce() -> String) -> Result<(), ChainError> {
+pub(crate) fn confirm(
+    sent: &Submitted,
+    call: &Call<'_>,
+    holds: bool,
+    missing: impl FnOnce() -> String,
+) -> Result<(), ChainError> {
     if holds { Ok(()) } else { Err(unconfirmed(sent, call, missing())) }
 }
 
-fn unconfirmed(sent: &Submitted, call: &Call<'_>, missing: String) -> ChainError {
+pub(crate) fn unconfirmed(sent: &Submitted, call: &Call<'_>, missing: String) -> ChainError {
     ChainError::Unconfirmed { call: call.title(), block: sent.block.number, missing }
 }

@@ -1,4 +1,5 @@
-//! Hash commit and reveal of weights: the hash, and the blocks in which a reveal is accepted (chain.md 5.1, 5.2).
+//! Commit and reveal of weights: the hash, the blocks in which a reveal is accepted, and the beacon's round for a timelocked commit
+//! (chain.md 5.1, 5.2).
 //!
 //! Pure. The hash binds hotkey, subnet, weights, salt and version, so the very values committed must be revealed. A commit belongs to
 //! an epoch of the subnet's own counter; it can be revealed only during the epoch that is the reveal period later. Epochs are not
@@ -8,9 +9,12 @@ use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use parity_scale_codec::Encode as _;
 use serde::Serialize;
 use starling_protocol::keys::Account;
+use starling_timelock::Rounds;
 
 /// Epochs run at the latest this many blocks after the last one, whatever the tempo.
 const MAX_TEMPO: u64 = 50_400;
+/// How far into the reveal epoch official clients aim, blocks.
+const SECURITY_BLOCKS: u32 = 3;
 
 /// `blake2_256` over SCALE of (hotkey, storage index, uids, values, salt, version key).
 ///
@@ -62,6 +66,24 @@ impl RevealWindow {
     pub fn contains(&self, block: u32) -> bool {
         (self.first..=self.last).contains(&block)
     }
+}
+
+impl RevealWindow {
+    /// The block whose time a timelocked commit's round is chosen for: 3 blocks into the window, as official clients do, so that the chain
+    /// has the round when it needs it and nobody can read the weights much earlier. In a window too short for that, its middle.
+    #[must_use]
+    pub fn timelock_target(&self) -> u32 {
+        let length = self.last.saturating_sub(self.first).saturating_add(1);
+        self.first.saturating_add(SECURITY_BLOCKS.min(length / 2))
+    }
+}
+
+/// The round to encrypt to for a block that is `blocks_ahead` blocks after the one at `now_ms` (chain.md 5.2).
+#[must_use]
+pub fn reveal_round(rounds: &Rounds, now_ms: u64, blocks_ahead: u32, block_seconds: f64) -> u64 {
+    // A float to integer conversion saturates.
+    let ahead_ms = (f64::from(blocks_ahead) * block_seconds * 1000.0).max(0.0) as u64;
+    rounds.target_at(now_ms.saturating_add(ahead_ms))
 }
 
 impl EpochClock {
@@ -171,7 +193,23 @@ mod tests {
             (1100, 1150, 2, 413),
         ] {
             let window = clock(head, pending, period).next_commit_window().unwrap();
-            assert_eq!(window.first + 3 - head, target, "head {head}, pending {pending}, period {period}");
+            assert_eq!(window.timelock_target() - head, target, "head {head}, pending {pending}, period {period}");
+        }
+    }
+
+    #[test]
+    fn rounds_are_whole_periods_since_genesis_at_the_target_s_time() {
+        let rounds = Rounds::QUICKNET;
+        let genesis = rounds.genesis * 1000;
+        assert_eq!(reveal_round(&rounds, genesis + 1_000, 263, 12.0), (1 + 263 * 12) / 3);
+        assert_eq!(reveal_round(&rounds, genesis, 5, 0.25), 1, "at least 1");
+        assert_eq!(reveal_round(&rounds, genesis + 3_000_000, 362, 0.25), (3_000_000 + 90_500) / 3_000);
+    }
+
+    #[test]
+    fn in_a_short_window_the_target_stays_inside() {
+        for (last, target) in [(10, 10), (11, 11), (13, 12), (15, 13), (100, 13)] {
+            assert_eq!(RevealWindow { first: 10, last }.timelock_target(), target);
         }
     }
 

@@ -34,6 +34,7 @@ pub mod commit_reveal;
 pub mod explain;
 pub mod names;
 pub mod runtime;
+pub mod timelock;
 pub mod value;
 pub mod weights;
 
@@ -42,5 +43,6 @@ pub use commit_reveal::{EpochClock, RevealWindow};
 pub use error::ChainError;
 pub use hyperparameters::{Hyper, Hyperparameters};
 pub use metagraph::{Axon, Metagraph, Neuron};
-pub use queries::{Commitment, Subnet, WeightCommit};
+pub use queries::{Commitment, Subnet};
 pub use submit::{Event, Submitted};
+pub use weights::{Mechanism, WeightCommit};

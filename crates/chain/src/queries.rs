@@ -30,17 +30,6 @@ pub struct Subnet {
     pub burn: u64,
 }
 
-/// A weight commit that waits for its reveal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct WeightCommit {
-    /// [`crate::commit_reveal::commit_hash`] of what will be revealed.
-    pub hash: [u8; 32],
-    /// The subnet's epoch it belongs to.
-    pub epoch: u64,
-    /// The block it is in.
-    pub block: u64,
-}
-
 /// Data that a hotkey has put on chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Commitment {
@@ -133,51 +122,6 @@ impl Client {
         value.number().map_err(ChainError::decode(format!("{SUBTENSOR}.{entry}"), 0))
     }
 
-    /// The weights that a uid has set, as `(uid, weight)`, at a block hash or now.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub async fn weights(&self, netuid: u16, uid: u16, at: Option<[u8; 32]>) -> Result<Vec<(u16, u16)>, ChainError> {
-        self.row("Weights", netuid, uid, at).await
-    }
-
-    /// A uid's row of `Weights` or `Bonds`.
-    pub(crate) async fn row(
-        &self,
-        entry: &str,
-        netuid: u16,
-        uid: u16,
-        at: Option<[u8; 32]>,
-    ) -> Result<Vec<(u16, u16)>, ChainError> {
-        let row = self.storage_value(SUBTENSOR, entry, &[netuid.into(), uid.into()], at).await?;
-        row.map(|pair| Ok((pair.at(0)?.number()?, pair.at(1)?.number()?)))
-            .map_err(ChainError::decode(format!("{SUBTENSOR}.{entry}"), 0))
-    }
-
-    /// A hotkey's weight commits that wait for their reveal, oldest first.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub async fn weight_commits(&self, netuid: u16, hotkey: &Account) -> Result<Vec<WeightCommit>, ChainError> {
-        self.weight_commits_at(netuid, hotkey, None).await
-    }
-
-    pub(crate) async fn weight_commits_at(
-        &self,
-        netuid: u16,
-        hotkey: &Account,
-        at: Option<[u8; 32]>,
-    ) -> Result<Vec<WeightCommit>, ChainError> {
-        let commits = self.storage(SUBTENSOR, "WeightCommits", &[netuid.into(), hotkey.into()], at).await?;
-        let Some(commits) = commits else { return Ok(Vec::new()) };
-        commits
-            .map(|commit| {
-                let (hash, epoch, block) = (commit.at(0)?.hash()?, commit.at(1)?.number()?, commit.at(2)?.number()?);
-                Ok(WeightCommit { hash, epoch, block })
-            })
-            .map_err(ChainError::decode("SubtensorModule.WeightCommits", 0))
-    }
-
     /// The time of the newest final block, milliseconds since 1970; 0 if that is the first of all.
     ///
     /// # Errors
@@ -186,7 +130,7 @@ impl Client {
         self.time_of(self.head().await?.hash).await
     }
 
-    async fn time_of(&self, block: [u8; 32]) -> Result<u64, ChainError> {
+    pub(crate) async fn time_of(&self, block: [u8; 32]) -> Result<u64, ChainError> {
         let moment = self.storage_value("Timestamp", "Now", &[], Some(block)).await?;
         moment.number().map_err(ChainError::decode("Timestamp.Now", 0))
     }

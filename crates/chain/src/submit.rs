@@ -319,6 +319,13 @@ impl Client {
         Ok(found.map(|index| index as u32))
     }
 
+    /// What the chain itself did at the beginning of a block, before its transactions.
+    pub(crate) async fn opening_events(&self, block: &BlockRef) -> Result<Vec<Event>, ChainError> {
+        let records = self.storage_value("System", "Events", &[], Some(block.hash)).await?;
+        events_of(&records, |phase| Ok(phase.as_variant("Initialization").is_some()))
+            .map_err(ChainError::decode("System.Events", 0))
+    }
+
     async fn outcome(
         &self,
         signed: &Signed,
@@ -331,7 +338,10 @@ impl Client {
         let query = signed.runtime.storage("System", "Events", &[])?;
         let records = self.state_storage(&query.key, Some(block.hash)).await?;
         let records = signed.runtime.read_storage(&query, records.as_deref())?.unwrap_or(Value::List(Vec::new()));
-        let events = events_of(&records, index).map_err(ChainError::decode("System.Events", signed.runtime.spec))?;
+        let mine = |phase: &Value| {
+            Ok(phase.as_variant("ApplyExtrinsic").map(Value::number::<u32>).transpose()? == Some(index))
+        };
+        let events = events_of(&records, mine).map_err(ChainError::decode("System.Events", signed.runtime.spec))?;
         let fee = events
             .iter()
             .find(|event| event.name == "TransactionFeePaid")
@@ -355,12 +365,11 @@ impl Client {
     }
 }
 
-/// The events of one transaction among all of a block's.
-fn events_of(records: &Value, index: u32) -> Result<Vec<Event>, ShapeError> {
+/// Those of a block's events whose phase is of the kind asked for.
+fn events_of(records: &Value, of: impl Fn(&Value) -> Result<bool, ShapeError>) -> Result<Vec<Event>, ShapeError> {
     let mut events = Vec::new();
     for record in records.list()? {
-        let Some(phase) = record.get("phase")?.as_variant("ApplyExtrinsic") else { continue };
-        if phase.number::<u32>()? != index {
+        if !of(record.get("phase")?)? {
             continue;
         }
         if let Value::Variant(pallet, event) = record.get("event")?

@@ -65,7 +65,7 @@ impl Default for LocalnetConfig {
             block_time: Some(Duration::from_millis(250)),
             state: None,
             step: None,
-            beacon: Some(1),
+            beacon: Some(3),
             fast: true,
             fork: None,
             runtime: Presentation::CURRENT,

@@ -49,6 +49,18 @@ impl Payload {
         Ok(Self { hotkey: Vec::new(), uids, values, version_key })
     }
 
+    /// How long a commit of so many weights is, bytes.
+    #[must_use]
+    pub fn sealed_length(weights: usize) -> usize {
+        // Two lists with compact lengths, of a hotkey of 32 bytes and a version key of 8.
+        let compact = match weights {
+            0..64 => 1,
+            64..16_384 => 2,
+            _ => 4,
+        };
+        crate::OVERHEAD + 33 + 8 + 2 * (compact + 2 * weights)
+    }
+
     /// The bytes to commit.
     ///
     /// # Errors
@@ -96,6 +108,7 @@ mod tests {
         for (n, length) in [(64, 545), (256, 1313), (1024, 4385)] {
             let commit = payload(n).seal(&beacon.public_key(), 4, entropy()).unwrap();
             assert_eq!(commit.len(), length);
+            assert_eq!(Payload::sealed_length(n.into()), length);
             assert_eq!(Payload::open(&beacon.sign(4), &commit).unwrap(), payload(n));
         }
     }

@@ -1,4 +1,4 @@
-//! Whether the chain would take these weights now, rule by rule, before it is asked (chain.md 4.1, 4.2, 5.1).
+//! Whether the chain would take these weights now, rule by rule, before it is asked (chain.md 4.1, 4.2, 5.1, 5.2).
 //!
 //! Pure: a function of [`Facts`], which [`crate::Client::weight_facts`] reads at one block. Invariant: the rules are those of the
 //! chain, in its order; each says the value read and the value needed, and, where time heals it, how many blocks that takes.
@@ -19,6 +19,10 @@ pub struct Facts {
     pub block: u32,
     /// The subnet.
     pub netuid: u16,
+    /// The mechanism; 0 is the main one.
+    pub mechanism: u8,
+    /// How many there are.
+    pub mechanisms: u8,
     /// Neurons on it.
     pub neurons: u16,
     /// The hotkey's slot, if it has one.
@@ -43,8 +47,14 @@ pub struct Facts {
     pub min_allowed_weights: u16,
     /// Whether weights must be committed and revealed.
     pub commit_reveal: bool,
-    /// Its commits that wait for their reveal.
+    /// Its commits by hash that wait for their reveal.
     pub commits: usize,
+    /// Whether the chain has a call for timelocked commits.
+    pub takes_timelocked: bool,
+    /// The version of them that it wants; 0 if it has no such call, or commit-reveal is off.
+    pub commit_reveal_version: u16,
+    /// Its timelocked commits of this epoch.
+    pub timelocked: usize,
 }
 
 /// How the weights are to be sent.
@@ -55,6 +65,20 @@ pub enum Way {
     Plain,
     /// `commit_weights`; the rules on the weights themselves are those of the reveal later.
     Commit,
+    /// `commit_timelocked_weights`; likewise.
+    Timelock,
+}
+
+impl Facts {
+    /// How weights have to be sent: plainly, or where commit-reveal is on by a timelocked commit if the chain takes those.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        match (self.commit_reveal, self.takes_timelocked) {
+            (false, _) => Way::Plain,
+            (true, true) => Way::Timelock,
+            (true, false) => Way::Commit,
+        }
+    }
 }
 
 /// One rule's answer.
@@ -97,7 +121,7 @@ pub fn check(facts: &Facts, way: Way, uids: &[u16], values: &[u16], version_key:
                 "off, to set weights plainly",
             )
             .advise("commit and reveal them: `starling weights keep` or `starling validator` do it"),
-            Way::Commit => Check::new(
+            Way::Commit | Way::Timelock => Check::new(
                 "CommitRevealDisabled",
                 facts.commit_reveal,
                 if facts.commit_reveal { "commit-reveal is on" } else { "commit-reveal is off" },
@@ -110,6 +134,12 @@ pub fn check(facts: &Facts, way: Way, uids: &[u16], values: &[u16], version_key:
             facts.netuid != 0,
             format!("subnet {}", facts.netuid),
             "not the root network",
+        ),
+        Check::new(
+            "MechanismDoesNotExist",
+            facts.mechanism < facts.mechanisms,
+            format!("mechanism {}", facts.mechanism),
+            format!("below {}, the mechanisms of subnet {}", facts.mechanisms, facts.netuid),
         ),
         Check::new(
             "WeightVecNotEqualSize",
@@ -157,8 +187,44 @@ pub fn check(facts: &Facts, way: Way, uids: &[u16], values: &[u16], version_key:
             .advise("reveal them, or wait until they expire"),
         );
     }
+    if way == Way::Timelock {
+        all.extend(on_timelocks(facts, uids));
+    }
     all.extend(on_the_weights(facts, uids));
     all
+}
+
+/// Rules of timelocked commits alone.
+fn on_timelocks(facts: &Facts, uids: &[u16]) -> Vec<Check> {
+    let version = crate::timelock::TIMELOCK_VERSION;
+    let bytes = starling_timelock::Payload::sealed_length(uids.len());
+    vec![
+        Check::new(
+            "IncorrectCommitRevealVersion",
+            facts.commit_reveal_version == version,
+            if facts.takes_timelocked {
+                format!("the chain wants version {}", facts.commit_reveal_version)
+            } else {
+                "the chain takes no timelocked commits".to_owned()
+            },
+            format!("{version}, which this program makes"),
+        )
+        .advise("commit by hash (`starling weights keep --by hash`), or upgrade this program"),
+        Check::new(
+            "CommitPayloadTooLarge",
+            bytes <= starling_timelock::MAX_COMMIT,
+            format!("{bytes} bytes"),
+            format!("at most {}", starling_timelock::MAX_COMMIT),
+        )
+        .advise("set fewer weights, or commit by hash"),
+        Check::new(
+            "TooManyUnrevealedCommits",
+            facts.timelocked < MAX_COMMITS,
+            format!("{} timelocked commits in this epoch", facts.timelocked),
+            format!("fewer than {MAX_COMMITS}"),
+        )
+        .advise("wait for the next epoch"),
+    ]
 }
 
 fn rate_limit(facts: &Facts) -> Check {
@@ -229,6 +295,11 @@ mod tests {
             min_allowed_weights: 2,
             commit_reveal: false,
             commits: 0,
+            mechanism: 0,
+            mechanisms: 1,
+            takes_timelocked: true,
+            commit_reveal_version: 4,
+            timelocked: 0,
         }
     }
 
@@ -261,6 +332,22 @@ mod tests {
         let commit = |change: fn(&mut Facts)| broken(change, Way::Commit, &[1, 2], &[1, 2]);
         assert_eq!(commit(|f| f.commit_reveal = true), [""; 0]);
         assert_eq!(commit(|f| (f.commit_reveal, f.commits) = (true, 10)), ["TooManyUnrevealedCommits"]);
+        assert_eq!(plain(|f| f.mechanism = 1), ["MechanismDoesNotExist"]);
+        let sealed = |change: fn(&mut Facts)| {
+            let change = |f: &mut Facts| {
+                f.commit_reveal = true;
+                change(f);
+            };
+            broken(change, Way::Timelock, &[1, 2], &[1, 2])
+        };
+        assert_eq!(sealed(|_| ()), [""; 0]);
+        assert_eq!(sealed(|f| f.commit_reveal_version = 5), ["IncorrectCommitRevealVersion"]);
+        assert_eq!(sealed(|f| f.timelocked = 10), ["TooManyUnrevealedCommits"]);
+        assert_eq!(sealed(|f| f.commits = 10), [""; 0], "commits by hash are counted apart");
+        let many: Vec<u16> = (0..1_178).collect();
+        let wide = |f: &mut Facts| (f.neurons, f.commit_reveal) = (4_096, true);
+        assert_eq!(broken(wide, Way::Timelock, &many[..1_177], &many[..1_177]), [""; 0]);
+        assert_eq!(broken(wide, Way::Timelock, &many, &many), ["CommitPayloadTooLarge"]);
         // A weight on itself alone needs neither permit nor number.
         assert_eq!(broken(|f| f.permit = false, Way::Plain, &[0], &[1]), [""; 0]);
         assert_eq!(broken(none, Way::Plain, &[1], &[1]), ["WeightVecLengthIsLow"]);

@@ -61,7 +61,6 @@ impl Client {
             None => self.head().await?.hash,
         };
         let at = Some(hash);
-        let runtime = self.runtime(at).await?;
         let key = [Value::from(netuid)];
         let flag = async |name: &str| match self.storage_value(SUBTENSOR, name, &key, at).await {
             Ok(value) => value.truth().map_err(ChainError::decode(name, 0)),
@@ -110,7 +109,7 @@ impl Client {
             let commits: Vec<(u16, u64)> = stream::iter(permitted)
                 .map(|uid| async move {
                     let Some(neuron) = neurons.get(usize::from(uid)) else { return Ok((uid, u64::MAX)) };
-                    let commits = self.weight_commits_at(netuid, &neuron.hotkey, at).await?;
+                    let commits = self.weight_commits_at(netuid.into(), &neuron.hotkey, at).await?;
                     let live = commits.iter().filter(|c| c.epoch >= oldest).map(|c| c.block).min();
                     Ok::<_, ChainError>((uid, live.unwrap_or(u64::MAX)))
                 })
@@ -122,13 +121,10 @@ impl Client {
                     *slot = block;
                 }
             }
-            if runtime.has_storage(SUBTENSOR, "TimelockedWeightCommits") {
-                for epoch in oldest..=clock.index.saturating_add(1) {
-                    for (who, block) in self.timelocked_commits(netuid, epoch, at).await? {
-                        if let Some(slot) = metagraph.by_hotkey(&who).and_then(|n| earliest.get_mut(usize::from(n.uid)))
-                        {
-                            *slot = (*slot).min(block);
-                        }
+            for epoch in oldest..=clock.index.saturating_add(1) {
+                for (who, commit) in self.timelocked_of_epoch(netuid.into(), epoch, at).await? {
+                    if let Some(slot) = metagraph.by_hotkey(&who).and_then(|n| earliest.get_mut(usize::from(n.uid))) {
+                        *slot = (*slot).min(commit.block);
                     }
                 }
             }
@@ -170,20 +166,6 @@ impl Client {
             Ok(LiquidAlpha { low: values.at(0)?.number()?, high: values.at(1)?.number()?, steepness })
         };
         read().map_err(ChainError::decode("liquid alpha", 0))
-    }
-
-    /// Who committed timelocked weights in an epoch, and in which block.
-    async fn timelocked_commits(
-        &self,
-        netuid: u16,
-        epoch: u64,
-        at: Option<[u8; 32]>,
-    ) -> Result<Vec<(starling_protocol::keys::Account, u64)>, ChainError> {
-        let commits = self.storage(SUBTENSOR, "TimelockedWeightCommits", &[netuid.into(), epoch.into()], at).await?;
-        let Some(commits) = commits else { return Ok(Vec::new()) };
-        commits
-            .map(|commit| Ok((commit.at(0)?.account()?, commit.at(1)?.number()?)))
-            .map_err(ChainError::decode("SubtensorModule.TimelockedWeightCommits", 0))
     }
 }
 

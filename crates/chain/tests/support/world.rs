@@ -26,7 +26,9 @@ pub struct World {
 }
 
 pub async fn localnet() -> (Localnet, Client) {
-    let config = LocalnetConfig { block_time: Some(Duration::from_millis(100)), ..LocalnetConfig::default() };
+    // A round a second: epochs are a few seconds long here.
+    let config =
+        LocalnetConfig { block_time: Some(Duration::from_millis(100)), beacon: Some(1), ..LocalnetConfig::default() };
     let net = Localnet::start(config).await.unwrap();
     let chain = Client::connect(&net.url(), options()).await.unwrap();
     (net, chain)

@@ -1,0 +1,198 @@
+//! Setting, committing and revealing weights (chain.md 4, 5).
+//!
+//! Invariant: as for all calls, `Ok` means that the block is final, the event is there and the storage reads back as asked.
+
+use starling_protocol::keys::{Account, Signer};
+use starling_timelock::MAX_COMMIT;
+
+use super::rows::{Mechanism, WeightCommit};
+use crate::{
+    ChainError, Client, Submitted,
+    calls::{confirm, expect, unconfirmed},
+    commit_reveal::commit_hash,
+    detail::About,
+    submit::Call,
+    timelock::{TIMELOCK_VERSION, TimelockedCommit, sealed_hash},
+    value::Value,
+};
+
+const SUBTENSOR: &str = "SubtensorModule";
+
+impl Client {
+    /// Sets a validator's weights at once, on subnets without commit-reveal. `values` as [`crate::weights::quantise`] makes them.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn set_weights(
+        &self,
+        hotkey: &dyn Signer,
+        of: impl Into<Mechanism>,
+        uids: &[u16],
+        values: &[u16],
+        version_key: u64,
+    ) -> Result<Submitted, ChainError> {
+        let of = of.into();
+        same_length(uids, values)?;
+        let mut args = of.arguments();
+        args.extend([("dests", uids.into()), ("weights", values.into()), ("version_key", version_key.into())]);
+        let call = Call { pallet: SUBTENSOR, name: of.call("set_weights", "set_mechanism_weights"), args };
+        let account = hotkey.account();
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: uids.len(), version_key };
+        let sent = self.with_numbers(sent, about).await?;
+        self.confirm_weights(&sent, &call, of, &account, uids, values).await?;
+        Ok(sent)
+    }
+
+    /// Commits to weights by hash; the same values, salt and version key have to be revealed later. Returns the commit, whose epoch
+    /// tells when ([`crate::EpochClock::reveal_window`]).
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    #[allow(clippy::too_many_arguments)] // The parts of the hash, as agreed with the validator.
+    pub async fn commit_weights(
+        &self,
+        hotkey: &dyn Signer,
+        of: impl Into<Mechanism>,
+        uids: &[u16],
+        values: &[u16],
+        salt: &[u16],
+        version_key: u64,
+    ) -> Result<(WeightCommit, Submitted), ChainError> {
+        let of = of.into();
+        same_length(uids, values)?;
+        let account = hotkey.account();
+        let hash = commit_hash(&account, of.index(), uids, values, salt, version_key);
+        let mut args = of.arguments();
+        args.push(("commit_hash", hash.into()));
+        let call = Call { pallet: SUBTENSOR, name: of.call("commit_weights", "commit_mechanism_weights"), args };
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: uids.len(), version_key };
+        let sent = self.with_numbers(sent, about).await?;
+        expect(&sent, &call, "WeightsCommitted", |fields| {
+            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
+        })?;
+        let commits = self.weight_commits_at(of, &account, Some(sent.block.hash)).await?;
+        match commits.into_iter().find(|commit| commit.hash == hash) {
+            Some(commit) => Ok((commit, sent)),
+            None => Err(unconfirmed(&sent, &call, "the commit is not in storage".into())),
+        }
+    }
+
+    /// Reveals weights committed before, within their reveal window.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    #[allow(clippy::too_many_arguments)] // The parts of the hash, as agreed with the validator.
+    pub async fn reveal_weights(
+        &self,
+        hotkey: &dyn Signer,
+        of: impl Into<Mechanism>,
+        uids: &[u16],
+        values: &[u16],
+        salt: &[u16],
+        version_key: u64,
+    ) -> Result<Submitted, ChainError> {
+        let of = of.into();
+        same_length(uids, values)?;
+        let mut args = of.arguments();
+        args.extend([
+            ("uids", uids.into()),
+            ("values", values.into()),
+            ("salt", salt.into()),
+            ("version_key", version_key.into()),
+        ]);
+        let call = Call { pallet: SUBTENSOR, name: of.call("reveal_weights", "reveal_mechanism_weights"), args };
+        let account = hotkey.account();
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: uids.len(), version_key };
+        let sent = self.with_numbers(sent, about).await?;
+        let hash = commit_hash(&account, of.index(), uids, values, salt, version_key);
+        expect(&sent, &call, "WeightsRevealed", |fields| {
+            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
+        })?;
+        self.confirm_weights(&sent, &call, of, &account, uids, values).await?;
+        Ok(sent)
+    }
+
+    /// Commits to weights that are encrypted to a round of the beacon, as [`Client::seal_weights`] makes them: the chain reveals them by
+    /// itself in their reveal epoch, once it has the round. That it did is another question ([`Client::timelocked_fate`]).
+    ///
+    /// # Errors
+    /// [`ChainError`]; [`ChainError::Invalid`] if the chain wants another version than 4 of the scheme.
+    pub async fn commit_timelocked_weights(
+        &self,
+        hotkey: &dyn Signer,
+        of: impl Into<Mechanism>,
+        sealed: &[u8],
+        round: u64,
+    ) -> Result<(TimelockedCommit, Submitted), ChainError> {
+        let of = of.into();
+        if sealed.len() > MAX_COMMIT {
+            return Err(ChainError::Invalid(format!(
+                "the commit has {} bytes and the chain takes {MAX_COMMIT} at most",
+                sealed.len()
+            )));
+        }
+        let version = self.commit_reveal_version().await?;
+        if version != TIMELOCK_VERSION {
+            return Err(ChainError::Invalid(format!(
+                "the chain wants commit-reveal version {version}, this program makes version {TIMELOCK_VERSION}"
+            )));
+        }
+        let account = hotkey.account();
+        let hash = sealed_hash(sealed);
+        let mut args = of.arguments();
+        args.extend([
+            ("commit", Value::Bytes(sealed.to_vec())),
+            ("reveal_round", round.into()),
+            ("commit_reveal_version", version.into()),
+        ]);
+        let name = of.call("commit_timelocked_weights", "commit_timelocked_mechanism_weights");
+        let call = Call { pallet: SUBTENSOR, name, args };
+        let sent = self.send_and_follow(hotkey, &call).await;
+        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: 0, version_key: 0 };
+        let sent = self.with_numbers(sent, about).await?;
+        expect(&sent, &call, "TimelockedWeightsCommitted", |fields| {
+            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
+        })?;
+        let commits = self.timelocked_commits_at(of, &account, Some(sent.block.hash)).await?;
+        match commits.into_iter().rev().find(|commit| commit.hash == hash) {
+            Some(commit) => Ok((commit, sent)),
+            None => Err(unconfirmed(&sent, &call, "the commit is not in storage".into())),
+        }
+    }
+
+    async fn confirm_weights(
+        &self,
+        sent: &Submitted,
+        call: &Call<'_>,
+        of: Mechanism,
+        hotkey: &Account,
+        uids: &[u16],
+        values: &[u16],
+    ) -> Result<(), ChainError> {
+        let at = Some(sent.block.hash);
+        let uid = self.uid_at(of.netuid, hotkey, at).await?;
+        let uid = uid.ok_or_else(|| unconfirmed(sent, call, format!("{hotkey} has no uid on subnet {}", of.netuid)))?;
+        expect(sent, call, "WeightsSet", |fields| {
+            Ok(fields.at(0)?.number::<u16>()? == of.index() && fields.at(1)?.number::<u16>()? == uid)
+        })?;
+        let mut stored = self.weights(of, uid, at).await?;
+        let mut wanted: Vec<_> = uids.iter().copied().zip(starling_incentive::upscale::upscale(values)).collect();
+        stored.sort_unstable();
+        wanted.sort_unstable();
+        confirm(sent, call, stored == wanted, || format!("uid {uid}'s weights read {stored:?} instead of {wanted:?}"))
+    }
+}
+
+fn same_length(uids: &[u16], values: &[u16]) -> Result<(), ChainError> {
+    if uids.len() == values.len() {
+        return Ok(());
+    }
+    Err(ChainError::Invalid(format!(
+        "{} uids but {} weights: there must be one weight per uid",
+        uids.len(),
+        values.len()
+    )))
+}
