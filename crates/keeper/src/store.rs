@@ -1,4 +1,4 @@
-//! What a keeper must not lose: the commit that is not revealed yet. Its salt exists nowhere else.
+//! What a keeper must not lose: the commits that are not revealed yet. Their secrets exist nowhere else.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -8,19 +8,35 @@ use std::{
 
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 
-/// Weights committed by hash and not yet seen revealed.
+/// What the commit hides the weights with.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Secret {
+    /// Committed by hash with this salt: we reveal it ourselves.
+    Salt(Vec<u16>),
+    /// Encrypted to a round of the beacon: the chain reveals it.
+    Sealed {
+        /// The very bytes that were sent.
+        bytes: Vec<u8>,
+        /// The round that opens them.
+        round: u64,
+    },
+}
+
+/// Weights committed and not yet seen revealed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PendingCommit {
     /// Uids weighed.
     pub uids: Vec<u16>,
     /// Their weights.
     pub values: Vec<u16>,
-    /// Drawn for this commit.
-    pub salt: Vec<u16>,
     /// Weights version key.
     pub version_key: u64,
-    /// The chain's epoch in which it was committed; none until the chain confirmed it.
-    pub epoch: Option<u64>,
+    /// Drawn for this commit.
+    pub secret: Secret,
+    /// The newest block when it was stored, before it was sent.
+    pub stored_at: u32,
+    /// Where it stands: the chain's epoch and block; none until the chain confirmed it.
+    pub stands: Option<(u64, u32)>,
 }
 
 /// The store failed: nothing may be sent.
@@ -28,19 +44,19 @@ pub struct PendingCommit {
 #[error("{0}")]
 pub struct StoreFailure(pub String);
 
-/// Where the pending commit is kept; what is set is on disk when the call returns.
+/// Where pending commits are kept; what is set is on disk when the call returns.
 pub trait CommitStore: Send + Sync {
-    /// The commit that waits for its reveal.
+    /// The commits that wait for their reveal, oldest first.
     ///
     /// # Errors
     /// [`StoreFailure`].
-    fn pending(&self) -> Result<Option<PendingCommit>, StoreFailure>;
+    fn commits(&self) -> Result<Vec<PendingCommit>, StoreFailure>;
 
-    /// Replace it, or forget it.
+    /// Replace them.
     ///
     /// # Errors
-    /// [`StoreFailure`]; then the old one stands.
-    fn set_pending(&self, pending: Option<&PendingCommit>) -> Result<(), StoreFailure>;
+    /// [`StoreFailure`]; then the old ones stand.
+    fn set_commits(&self, commits: &[PendingCommit]) -> Result<(), StoreFailure>;
 }
 
 /// One file in a folder of its own, which one process at a time may use.
@@ -51,8 +67,8 @@ pub struct FileStore {
     _lock: File,
 }
 
-/// Longest record read, bytes: 65,536 uids and weights and their salt.
-const MAX_RECORD: u64 = 1 << 20;
+/// Longest record read, bytes: a hundred commits (the longest reveal period) of 4,096 uids and weights.
+const MAX_RECORD: u64 = 4 << 20;
 
 impl FileStore {
     /// Open or make the folder.
@@ -75,7 +91,7 @@ impl FileStore {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join("pending-commit")
+        self.folder.join("commits")
     }
 
     fn failed(&self, error: &std::io::Error) -> StoreFailure {
@@ -84,39 +100,33 @@ impl FileStore {
 }
 
 impl CommitStore for FileStore {
-    fn pending(&self) -> Result<Option<PendingCommit>, StoreFailure> {
+    fn commits(&self) -> Result<Vec<PendingCommit>, StoreFailure> {
         let damaged = || {
             StoreFailure(format!(
-                "{} is damaged: the commit in it can no longer be revealed. Move the file away; the keeper commits anew",
+                "{} is damaged: the commits in it can no longer be revealed. Move the file away; the keeper commits anew",
                 self.path().display()
             ))
         };
         match fs::metadata(self.path()) {
             Ok(metadata) if metadata.len() > MAX_RECORD => return Err(damaged()),
             Ok(_) => {}
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(self.failed(&e)),
         }
         let bytes = fs::read(self.path()).map_err(|e| self.failed(&e))?;
-        PendingCommit::decode_all(&mut bytes.as_slice()).map(Some).map_err(|_| damaged())
+        Vec::decode_all(&mut bytes.as_slice()).map_err(|_| damaged())
     }
 
-    fn set_pending(&self, pending: Option<&PendingCommit>) -> Result<(), StoreFailure> {
+    fn set_commits(&self, commits: &[PendingCommit]) -> Result<(), StoreFailure> {
         let write = || -> std::io::Result<()> {
-            let Some(pending) = pending else {
-                return match fs::remove_file(self.path()) {
-                    Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
-                    _ => Ok(()),
-                };
-            };
-            let temporary = self.folder.join("pending-commit.tmp");
+            let temporary = self.folder.join("commits.tmp");
             let mut options = OpenOptions::new();
             options.create(true).write(true).truncate(true);
-            // The salt is a secret until the reveal: whoever knows it can guess the weights.
+            // Salts and weights are secrets until the reveal.
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(&temporary)?;
-            file.write_all(&pending.encode())?;
+            file.write_all(&commits.encode())?;
             file.sync_all()?;
             fs::rename(&temporary, self.path())
         };
@@ -131,24 +141,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pending_commit_survives_and_is_forgotten_when_told_and_one_process_has_the_folder() {
+    fn pending_commits_survive_and_are_forgotten_when_told_and_one_process_has_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let store = FileStore::open(dir.path()).unwrap();
-        assert_eq!(store.pending().unwrap(), None);
-        let pending =
-            PendingCommit { uids: vec![1], values: vec![2], salt: vec![3; 8], version_key: 4, epoch: Some(5) };
-        store.set_pending(Some(&pending)).unwrap();
+        assert_eq!(store.commits().unwrap(), []);
+        let by_hash = PendingCommit {
+            uids: vec![1],
+            values: vec![2],
+            version_key: 4,
+            secret: Secret::Salt(vec![3; 8]),
+            stored_at: 9,
+            stands: Some((5, 10)),
+        };
+        let sealed =
+            PendingCommit { secret: Secret::Sealed { bytes: vec![1; 300], round: 7 }, stands: None, ..by_hash.clone() };
+        let both = [by_hash, sealed];
+        store.set_commits(&both).unwrap();
         assert!(FileStore::open(dir.path()).unwrap_err().0.contains("in use"));
         drop(store);
         let store = FileStore::open(dir.path()).unwrap();
-        assert_eq!(store.pending().unwrap(), Some(pending));
+        assert_eq!(store.commits().unwrap(), both);
         let bytes = fs::read(store.path()).unwrap();
         for cut in 0..bytes.len() {
             fs::write(store.path(), &bytes[..cut]).unwrap();
-            assert!(store.pending().unwrap_err().0.contains("damaged"), "{cut}");
+            assert!(store.commits().unwrap_err().0.contains("damaged"), "{cut}");
         }
-        store.set_pending(None).unwrap();
-        store.set_pending(None).unwrap();
-        assert_eq!(store.pending().unwrap(), None);
+        store.set_commits(&[]).unwrap();
+        assert_eq!(store.commits().unwrap(), []);
     }
 }

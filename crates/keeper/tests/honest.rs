@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use starling_chain::{Client, Options, commit_reveal::commit_hash};
-use starling_keeper::{CommitStore, FileStore, Keeper, PendingCommit, Refresh, Target, WeightStatus};
+use starling_keeper::{By, CommitStore, FileStore, Keeper, PendingCommit, Refresh, Secret, Target, WeightStatus};
 use starling_localnet::{Localnet, LocalnetConfig};
 use starling_wallet::Keypair;
 use tokio::sync::watch;
@@ -23,9 +23,14 @@ struct World {
     netuid: u16,
 }
 
-/// A subnet of //Alice's with an epoch of 20 blocks, whose owner //Alice//hot weighs //Bob//hot.
 async fn world() -> World {
-    let config = LocalnetConfig { block_time: Some(Duration::from_millis(100)), ..LocalnetConfig::default() };
+    // A round of the beacon each second: an epoch has two of them.
+    let config = LocalnetConfig { block_time: Some(Duration::from_millis(100)), beacon: Some(1), ..Default::default() };
+    found(config).await
+}
+
+/// A subnet of //Alice's with an epoch of 20 blocks, whose owner //Alice//hot weighs //Bob//hot.
+async fn found(config: LocalnetConfig) -> World {
     let net = Localnet::start(config).await.unwrap();
     let chain = Client::connect(&net.url(), Options { timeout: PATIENCE, inclusion_timeout: PATIENCE }).await.unwrap();
     let (netuid, _) = chain.register_network(&key("//Alice"), &key("//Alice//hot").account()).await.unwrap();
@@ -42,18 +47,23 @@ impl World {
         self.chain.sudo_set(&key("//Alice"), setter, &[("netuid", self.netuid.into()), value]).await.unwrap();
     }
 
-    fn keep(&self, store: FileStore) -> (watch::Sender<Target>, watch::Receiver<WeightStatus>) {
+    fn keep(&self, store: FileStore, by: By) -> (watch::Sender<Target>, watch::Receiver<WeightStatus>) {
         let (target, targets) = watch::channel(Target { weights: WEIGHTS.to_vec() });
         let (status, statuses) = watch::channel(WeightStatus::default());
         let hotkey = Arc::new(key("//Alice//hot"));
         let keeper = Keeper::new(self.chain.clone(), hotkey, self.netuid, Arc::new(store), targets, status);
-        tokio::spawn(keeper.with(Refresh::EveryEpoch, 0).run());
+        tokio::spawn(keeper.with(Refresh::EveryEpoch, 0).with_commits(by).run());
         (target, statuses)
     }
 }
 
-fn pending(epoch: Option<u64>) -> PendingCommit {
-    PendingCommit { uids: vec![1], values: vec![65_535], salt: vec![7; 8], version_key: 0, epoch }
+fn pending(stored_at: u32, stands: Option<(u64, u32)>) -> PendingCommit {
+    let secret = Secret::Salt(vec![7; 8]);
+    PendingCommit { uids: vec![1], values: vec![65_535], secret, version_key: 0, stored_at, stands }
+}
+
+async fn until(status: &mut watch::Receiver<WeightStatus>, wanted: impl FnMut(&WeightStatus) -> bool) -> WeightStatus {
+    tokio::time::timeout(PATIENCE, status.wait_for(wanted)).await.unwrap().unwrap().clone()
 }
 
 /// The weights on chain are those of an epoch before, and a commit that should be there is not: that is no reveal.
@@ -69,10 +79,10 @@ async fn equal_weights_of_an_earlier_epoch_are_not_taken_for_a_reveal() {
     let index = world.chain.epoch_clock(world.netuid).await.unwrap().index;
     let store = FileStore::open(dir.path()).unwrap();
     // Its reveal would be due in this very epoch.
-    store.set_pending(Some(&pending(Some(index - 1)))).unwrap();
-    let (_target, mut status) = world.keep(store);
-    let seen = tokio::time::timeout(PATIENCE, status.wait_for(|s| s.reveals > 0)).await.unwrap().unwrap().clone();
-    assert!(seen.commits > 0, "nothing was committed, so nothing was revealed: {seen:?}");
+    store.set_commits(&[pending(clock.block, Some((index - 1, clock.block)))]).unwrap();
+    let (_target, mut status) = world.keep(store, By::Hash);
+    let seen = until(&mut status, |s| s.reveals > 0).await;
+    assert!(seen.commits > 0 && seen.losses == 1, "nothing was committed, so nothing was revealed: {seen:?}");
 }
 
 /// A commit that was stored and perhaps sent is sent again as it is: whichever copy lands, its salt is known.
@@ -80,13 +90,56 @@ async fn equal_weights_of_an_earlier_epoch_are_not_taken_for_a_reveal() {
 async fn a_commit_that_may_be_on_its_way_is_sent_again_with_the_same_salt() {
     let (world, dir) = (world().await, tempfile::tempdir().unwrap());
     let store = FileStore::open(dir.path()).unwrap();
-    store.set_pending(Some(&pending(None))).unwrap();
-    let (_target, mut status) = world.keep(store);
-    tokio::time::timeout(PATIENCE, status.wait_for(|s| s.commits > 0)).await.unwrap().unwrap();
+    let head = world.chain.head().await.unwrap().number;
+    store.set_commits(&[pending(head, None)]).unwrap();
+    let (_target, mut status) = world.keep(store, By::Hash);
+    until(&mut status, |s| s.commits > 0).await;
     let account = key("//Alice//hot").account();
     let hash = commit_hash(&account, world.netuid, &[1], &[65_535], &[7; 8], 0);
     let on_chain = world.chain.weight_commits(world.netuid, &account).await.unwrap();
     assert_eq!(on_chain.iter().map(|c| c.hash).collect::<Vec<_>>(), [hash]);
-    let seen = tokio::time::timeout(PATIENCE, status.wait_for(|s| s.reveals > 0)).await.unwrap().unwrap().clone();
+    let seen = until(&mut status, |s| s.reveals > 0).await;
     assert_eq!(seen.confirmed.as_deref(), Some(&WEIGHTS[..]), "{seen:?}");
+}
+
+/// With a reveal period of three epochs, weights are committed in each of them all the same, by either way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_of_several_epochs_wait_side_by_side() {
+    for by in [By::Hash, By::Timelock] {
+        let (world, dir) = (world().await, tempfile::tempdir().unwrap());
+        world.set("sudo_set_commit_reveal_weights_interval", ("interval", 3_u64.into())).await;
+        let (_target, mut status) = world.keep(FileStore::open(dir.path()).unwrap(), by);
+        let first = until(&mut status, |s| s.reveals == 1).await;
+        let fourth = until(&mut status, |s| s.reveals == 4).await;
+        assert_eq!((fourth.losses, fourth.confirmed.as_deref()), (0, Some(&WEIGHTS[..])), "{fourth:?}");
+        assert!(fourth.confirmed_at - first.confirmed_at <= 65, "{by:?}: one in each epoch: {first:?}, {fourth:?}");
+        assert!(fourth.pending >= 2, "{fourth:?}");
+    }
+}
+
+/// The chain drops what breaks a rule at the reveal and says nothing; the keeper notices, says which rule it was, and commits again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_the_chain_drops_is_noticed_with_its_reason_and_made_up_for() {
+    let (world, dir) = (world().await, tempfile::tempdir().unwrap());
+    let (_target, mut status) = world.keep(FileStore::open(dir.path()).unwrap(), By::Timelock);
+    until(&mut status, |s| s.commits == 1).await;
+    world.set("sudo_set_weights_version_key", ("weights_version_key", 1_u64.into())).await;
+    let seen = until(&mut status, |s| s.losses > 0).await;
+    let loss = seen.last_loss.clone().unwrap();
+    assert!(loss.why.contains("IncorrectWeightVersionKey: version key 0, needed is at least 1"), "{loss:?}");
+    until(&mut status, |s| s.refused.as_deref() == Some("IncorrectWeightVersionKey")).await;
+    world.set("sudo_set_weights_version_key", ("weights_version_key", 0_u64.into())).await;
+    let reveals = status.borrow().reveals;
+    let seen = until(&mut status, |s| s.reveals > reveals).await;
+    assert_eq!(seen.confirmed.as_deref(), Some(&WEIGHTS[..]));
+}
+
+/// Nobody brings this chain its beacon's rounds: a timelocked commit would never be revealed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_running_beacon_weights_are_committed_by_hash() {
+    let config = LocalnetConfig { block_time: Some(Duration::from_millis(100)), beacon: None, ..Default::default() };
+    let (world, dir) = (found(config).await, tempfile::tempdir().unwrap());
+    let (_target, mut status) = world.keep(FileStore::open(dir.path()).unwrap(), By::Best);
+    let seen = until(&mut status, |s| s.reveals == 2).await;
+    assert_eq!((seen.losses, seen.confirmed.as_deref()), (0, Some(&WEIGHTS[..])));
 }

@@ -131,12 +131,12 @@ impl Store {
 }
 
 impl CommitStore for Store {
-    fn pending(&self) -> Result<Option<PendingCommit>, StoreFailure> {
-        self.meta("pending-commit").map_err(|e| StoreFailure(e.to_string()))
+    fn commits(&self) -> Result<Vec<PendingCommit>, StoreFailure> {
+        self.meta("commits").map(Option::unwrap_or_default).map_err(|e| StoreFailure(e.to_string()))
     }
 
-    fn set_pending(&self, pending: Option<&PendingCommit>) -> Result<(), StoreFailure> {
-        self.set_meta("pending-commit", pending).map_err(|e| StoreFailure(e.to_string()))
+    fn set_commits(&self, commits: &[PendingCommit]) -> Result<(), StoreFailure> {
+        self.set_meta("commits", Some(&commits.to_vec())).map_err(|e| StoreFailure(e.to_string()))
     }
 }
 
@@ -152,12 +152,13 @@ mod tests {
         let pending = PendingCommit {
             uids: vec![1, 2],
             values: vec![65535, 3],
-            salt: vec![7; 8],
             version_key: 0,
-            epoch: Some(4),
+            secret: starling_keeper::Secret::Salt(vec![7; 8]),
+            stored_at: 3,
+            stands: Some((4, 5)),
         };
-        Store::open(dir.path(), run).unwrap().set_pending(Some(&pending)).unwrap();
-        assert_eq!(Store::open(dir.path(), run).unwrap().pending().unwrap(), Some(pending));
+        Store::open(dir.path(), run).unwrap().set_commits(std::slice::from_ref(&pending)).unwrap();
+        assert_eq!(Store::open(dir.path(), run).unwrap().commits().unwrap(), [pending]);
     }
 
     #[test]
