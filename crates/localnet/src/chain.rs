@@ -4,7 +4,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -14,10 +17,11 @@ use sp_runtime::transaction_validity::{
     InvalidTransaction, TransactionSource, TransactionValidity, TransactionValidityError,
 };
 use starling_runtime::{AccountId, Header, Presentation};
+use starling_timelock::LocalBeacon;
 use tokio::sync::{broadcast, mpsc::UnboundedSender};
 
 use crate::{
-    LocalnetError,
+    LocalnetError, beacon,
     execute::{self, Builder, Changes, Nodes, State, Touched, Tried},
     pool::{PATIENCE, Pool, Refused, Status, Waiting, invalid, signer, unreadable},
     store::{Forgotten, Held, Keys, Store, Stored},
@@ -72,6 +76,9 @@ pub struct Chain {
     made: broadcast::Sender<Made>,
     /// Upgrades to come, by the block that makes them.
     planned: Mutex<BTreeMap<u32, Presentation>>,
+    beacon: LocalBeacon,
+    /// Chain time that each block adds, milliseconds; 0: it is the time of day.
+    step: AtomicU64,
 }
 
 impl Chain {
@@ -117,12 +124,24 @@ impl Chain {
             keeper: Mutex::new(keeper),
             made: broadcast::Sender::new(256),
             planned: Mutex::default(),
+            beacon: beacon::beacon(),
+            step: AtomicU64::new(0),
         })
     }
 
     /// Says how many milliseconds lie between blocks, for the clients that ask.
     pub fn set_slot(&self, millis: u64) {
         self.nodes.set_slot(millis);
+    }
+
+    /// From now on each block is this much chain time later than the one before, however quickly it is made.
+    pub fn set_step(&self, millis: u64) {
+        self.step.store(millis, Ordering::Relaxed);
+        self.nodes.set_slot(millis);
+    }
+
+    fn next_timestamp(&self, state: &State) -> u64 {
+        next_timestamp(state, self.step.load(Ordering::Relaxed))
     }
 
     /// No more blocks; let go of the folder, whoever still holds this chain: connections end later than the node.
@@ -210,7 +229,7 @@ impl Chain {
         execute::read(extrinsic)?;
         let state = self.state(at)?;
         let parent = self.block(at).ok_or("UnknownBlock")?.header;
-        Builder::new(&state, &parent, next_timestamp(&state))?.apply(extrinsic)
+        Builder::new(&state, &parent, self.next_timestamp(&state))?.apply(extrinsic)
     }
 
     /// The nonce for an account's next transaction, those that wait counted in.
@@ -270,10 +289,12 @@ impl Chain {
             (parent, inner.pool.in_order())
         };
         let state = execute::state(&self.nodes, parent.state_root);
-        let at = next_timestamp(&state);
+        let at = self.next_timestamp(&state);
         let number = execute::number_after(&state, &parent);
+        let pulses = beacon::due(&self.beacon, &state, number, at);
         let upgrade = self.planned.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied();
-        let (built, culprit) = narrow(waiting, |waiting| build(&state, &parent, at, waiting, upgrade));
+        let (built, culprit) =
+            narrow(waiting, |waiting| build(&state, &parent, at, pulses.as_deref(), waiting, upgrade));
         let Built { block, changes, included, mut refused } = built.map_err(LocalnetError::Authoring)?;
         if let Some((tx, reason)) = culprit {
             refused.push((tx, Status::Invalid(format!("no block can be made with it: {reason}"))));
@@ -331,10 +352,14 @@ fn build(
     state: &State,
     parent: &Header,
     at: u64,
+    pulses: Option<&[u8]>,
     waiting: Vec<Waiting>,
     upgrade: Option<Presentation>,
 ) -> Result<Built, String> {
     let mut builder = Builder::new(state, parent, at)?;
+    if let Some(Tried::Refused(reason)) = pulses.map(|pulses| builder.push(pulses.to_vec())) {
+        tracing::warn!(%reason, "the beacon's rounds stay out of this block");
+    }
     let (mut included, mut refused) = (Vec::new(), Vec::new());
     for tx in waiting {
         match builder.push(tx.bytes.to_vec()) {
@@ -358,13 +383,13 @@ fn build(
     Ok(Built { block: Stored { header, extrinsics }, changes, included, refused })
 }
 
-/// Now, or a millisecond after the last block: on demand, blocks can come quicker than milliseconds.
-fn next_timestamp(state: &State) -> u64 {
+/// Now, or a millisecond after the last block: on demand, blocks can come quicker than milliseconds. With a step, that much after the last.
+fn next_timestamp(state: &State, step: u64) -> u64 {
     use sp_state_machine::Backend;
     let key = [sp_crypto_hashing::twox_128(b"Timestamp"), sp_crypto_hashing::twox_128(b"Now")].concat();
     let last = state.storage(&key).ok().flatten().and_then(|v| u64::decode(&mut &v[..]).ok()).unwrap_or(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-    now.max(last.saturating_add(1))
+    if step > 0 && last > 0 { last.saturating_add(step) } else { now.max(last.saturating_add(1)) }
 }
 
 impl Inner {
@@ -422,7 +447,7 @@ mod tests {
     fn chain() -> Chain {
         Chain::open(
             None,
-            serde_json::to_vec(&starling_runtime::dev_genesis(true, None)).unwrap(),
+            serde_json::to_vec(&starling_runtime::dev_genesis(true, None, None)).unwrap(),
             &Presentation::CURRENT,
             16,
         )

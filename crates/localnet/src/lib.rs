@@ -5,6 +5,7 @@
 //! No consensus: one author makes a block at every tick, and every block is final at once. What is real: the runtime, its trie and
 //! state roots, signatures, fees, nonces, the pool's checks, metadata. Invariant: blocks go on whatever is submitted.
 
+mod beacon;
 mod chain;
 mod execute;
 mod pool;
@@ -35,6 +36,11 @@ pub struct LocalnetConfig {
     pub block_time: Option<Duration>,
     /// Folder to keep the chain in; `None`: memory.
     pub state: Option<PathBuf>,
+    /// Chain time that each block adds, however quickly it is made; `None`: the time of day.
+    pub step: Option<Duration>,
+    /// Seconds between the local beacon's rounds; `None`: the chain listens to quicknet, whose rounds nobody brings, so that nothing that
+    /// is timelocked ever opens.
+    pub beacon: Option<u32>,
     /// Fast hyperparameters (tempo 10, no rate limits) instead of the public chain's.
     pub fast: bool,
     /// A subnet that a new chain begins with in place of subnet 1, at its snapshot's block.
@@ -58,6 +64,8 @@ impl Default for LocalnetConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             block_time: Some(Duration::from_millis(250)),
             state: None,
+            step: None,
+            beacon: Some(1),
             fast: true,
             fork: None,
             runtime: Presentation::CURRENT,
@@ -190,11 +198,12 @@ impl Localnet {
         let state = config.state.clone();
         let (fast, states, runtime) = (config.fast, config.states.max(16), config.runtime);
         let fork = config.fork.clone();
+        let beacon = config.beacon.map(|period| (beacon::beacon().public_key().to_bytes().to_vec(), period));
         if let Some(snapshot) = &fork {
             snapshot.check().map_err(LocalnetError::Fork)?;
         }
         let opened = tokio::task::spawn_blocking(move || {
-            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast, fork))
+            let genesis = serde_json::to_vec(&starling_runtime::dev_genesis(fast, fork, beacon))
                 .map_err(|e| LocalnetError::Genesis(e.to_string()))?;
             let interface = starling_runtime::Runtime::metadata_at_version(15).map(|metadata| metadata.encode());
             let interface = sp_crypto_hashing::blake2_256(&interface.unwrap_or_default());
@@ -209,6 +218,9 @@ impl Localnet {
         }
         if let Some(time) = config.block_time.filter(|time| !time.is_zero()) {
             chain.set_slot(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        }
+        if let Some(step) = config.step {
+            chain.set_step(u64::try_from(step.as_millis()).unwrap_or(u64::MAX));
         }
         let mut upgrades = config.upgrades.clone();
         upgrades.sort_unstable_by_key(|(block, _)| *block);

@@ -2,7 +2,8 @@
 //!
 //! Public names, shapes and rules (chain.md 1, 3; snapshot of spec 381). Invariant: one commitment per hotkey and subnet, with the
 //! block that holds it; at most `MaxSpace` bytes per hotkey and epoch (at least 100 are charged each time).
-//! Timelocked commitments are stored as they are and revealed with the beacon, which comes with the next issue.
+//! Timelocked fields are opened in the first block that finds their round stored: what was in them goes to `RevealedCommitments`, and the
+//! fields go. A field that does not open stays (issue 3080 of the public chain: wiping it lost data).
 
 use frame_support::{BoundedVec, pallet_prelude::*, traits::ConstU32};
 use frame_system::pallet_prelude::*;
@@ -10,7 +11,11 @@ use parity_scale_codec::{Encode, Error as CodecError, Input, Output};
 use scale_info::{Path, Type, build::Variants};
 use sp_core::H256;
 
-use crate::types::{AccountId, NetUid};
+use crate::{
+    drand::Beacon as _,
+    types::{AccountId, NetUid},
+};
+use std::collections::BTreeSet;
 
 pub use pallet::*;
 
@@ -18,6 +23,8 @@ pub use pallet::*;
 pub const MAX_FIELDS: u32 = 3;
 /// Least space charged for one commitment, bytes.
 const MIN_SPACE: u64 = 100;
+/// Opened commitments kept per hotkey.
+const MOST_REVEALED: usize = 10;
 
 /// One field.
 #[derive(Clone, Debug, PartialEq, Eq, DecodeWithMemTracking)]
@@ -171,6 +178,8 @@ pub mod pallet {
     pub trait Config: frame_system::Config<AccountId = AccountId, RuntimeEvent: From<Event<Self>>> {
         /// Membership and epochs.
         type Subnets: Subnets;
+        /// The randomness beacon.
+        type Beacon: crate::drand::Beacon;
     }
 
     #[pallet::event]
@@ -180,6 +189,8 @@ pub mod pallet {
         Commitment { netuid: NetUid, who: AccountId },
         /// What it committed opens with a round of the beacon.
         TimelockCommitment { netuid: NetUid, who: AccountId, reveal_round: u64 },
+        /// A round opened what it had committed.
+        CommitmentRevealed { netuid: NetUid, who: AccountId },
     }
 
     #[pallet::extra_constants]
@@ -215,7 +226,10 @@ pub mod pallet {
         StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, Registration, OptionQuery>;
     #[pallet::storage]
     pub type LastCommitment<T> = StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, u32, OptionQuery>;
-    /// Timelocked commitments opened by the beacon: filled from the next issue on.
+    /// Who has timelocked fields that are not opened yet.
+    #[pallet::storage]
+    pub type TimelockedIndex<T> = StorageValue<_, BTreeSet<(NetUid, AccountId)>, ValueQuery>;
+    /// What timelocked fields held, with the block that opened each; the newest ten.
     #[pallet::storage]
     pub type RevealedCommitments<T> =
         StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, Vec<(Vec<u8>, u64)>, OptionQuery>;
@@ -223,6 +237,59 @@ pub mod pallet {
     pub type UsedSpaceOf<T> = StorageDoubleMap<_, Identity, NetUid, Twox64Concat, AccountId, UsageTracker, OptionQuery>;
     #[pallet::storage]
     pub type MaxSpace<T> = StorageValue<_, u32, ValueQuery, ConstU32<3100>>;
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(now: BlockNumberFor<T>) -> Weight {
+            let now: u64 = now.try_into().unwrap_or(u64::MAX);
+            for (netuid, who) in TimelockedIndex::<T>::get() {
+                Self::open(netuid, &who, now);
+            }
+            Weight::zero()
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// Opens what a hotkey's commitment holds for rounds that are stored.
+        fn open(netuid: NetUid, who: &AccountId, now: u64) {
+            let Some(mut registration) = CommitmentOf::<T>::get(netuid, who) else {
+                TimelockedIndex::<T>::mutate(|index| index.remove(&(netuid, who.clone())));
+                return;
+            };
+            let mut opened = Vec::new();
+            let mut later = false;
+            registration.info.fields.retain(|field| {
+                let Data::TimelockEncrypted { encrypted, reveal_round } = field else { return true };
+                let Some(signature) = T::Beacon::signature(*reveal_round) else {
+                    later = true;
+                    return true;
+                };
+                match starling_timelock::decrypt(&signature, encrypted) {
+                    Ok(bytes) => {
+                        opened.push((bytes, now));
+                        false
+                    }
+                    Err(_) => true,
+                }
+            });
+            if !later {
+                TimelockedIndex::<T>::mutate(|index| index.remove(&(netuid, who.clone())));
+            }
+            if opened.is_empty() {
+                return;
+            }
+            let mut revealed = RevealedCommitments::<T>::get(netuid, who).unwrap_or_default();
+            revealed.extend(opened);
+            revealed.drain(..revealed.len().saturating_sub(MOST_REVEALED));
+            RevealedCommitments::<T>::insert(netuid, who, revealed);
+            if registration.info.fields.is_empty() {
+                CommitmentOf::<T>::remove(netuid, who);
+            } else {
+                CommitmentOf::<T>::insert(netuid, who, registration);
+            }
+            Self::deposit_event(Event::CommitmentRevealed { netuid, who: who.clone() });
+        }
+    }
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
@@ -250,6 +317,13 @@ pub mod pallet {
                     _ => None,
                 })
                 .collect();
+            TimelockedIndex::<T>::mutate(|index| {
+                if rounds.is_empty() {
+                    index.remove(&(netuid, who.clone()))
+                } else {
+                    index.insert((netuid, who.clone()))
+                }
+            });
             CommitmentOf::<T>::insert(netuid, &who, Registration { deposit: 0, block, info: *info });
             LastCommitment::<T>::insert(netuid, &who, block);
             Self::deposit_event(Event::Commitment { netuid, who: who.clone() });

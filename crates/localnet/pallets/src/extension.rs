@@ -1,6 +1,6 @@
 //! `SubtensorTransactionExtension`: refusals in the pool, before a block is spent on them (chain.md 1.5).
 //!
-//! Checked here: stake, rate limit and reveal window of weights calls, the rate limit of new networks, proofs of work, and endpoints. Everything is checked again at
+//! Checked here: stake, rate limit, reveal window and reveal round of weights calls, the rate limit of new networks, proofs of work, and endpoints. Everything is checked again at
 //! dispatch; this only saves a nonce and tells sooner.
 
 use frame_support::{pallet_prelude::*, traits::IsSubType};
@@ -46,6 +46,7 @@ const NOT_REGISTERED: u8 = 10;
 const INVALID_IP: u8 = 11;
 const SERVING_RATE_LIMIT: u8 = 12;
 const INVALID_PORT: u8 = 13;
+const INVALID_REVEAL_ROUND: u8 = 15;
 const COMMIT_NOT_FOUND: u8 = 16;
 const NOT_IN_REVEAL_RANGE: u8 = 17;
 const INPUT_LENGTHS_UNEQUAL: u8 = 18;
@@ -75,6 +76,14 @@ fn rate<T: Config>(who: &AccountId, netuid: NetUid, mecid: MechId) -> Result<(),
 fn set<T: Config>(who: &AccountId, netuid: NetUid, mecid: MechId) -> Result<(), TransactionValidityError> {
     stake::<T>(who, netuid)?;
     if s::CommitRevealWeightsEnabled::<T>::get(netuid) { Ok(()) } else { rate::<T>(who, netuid, mecid) }
+}
+
+/// The rate limit of these is asked for in the block only, as on the public chain.
+fn timelocked<T: Config>(who: &AccountId, netuid: NetUid, round: u64) -> Result<(), TransactionValidityError> {
+    use crate::drand::Beacon as _;
+    stake::<T>(who, netuid)?;
+    ensure!(round >= T::Beacon::last_stored_round(), no(INVALID_REVEAL_ROUND));
+    Ok(())
 }
 
 fn reveal<T: Config>(
@@ -141,6 +150,11 @@ fn check<T: Config>(who: &AccountId, call: &Call<T>) -> Result<(), TransactionVa
         Call::commit_weights { netuid, .. } => stake::<T>(who, *netuid).and_then(|()| rate::<T>(who, *netuid, 0)),
         Call::commit_mechanism_weights { netuid, mecid, .. } => {
             stake::<T>(who, *netuid).and_then(|()| rate::<T>(who, *netuid, *mecid))
+        }
+        Call::commit_timelocked_weights { netuid, reveal_round, .. }
+        | Call::commit_crv3_mechanism_weights { netuid, reveal_round, .. }
+        | Call::commit_timelocked_mechanism_weights { netuid, reveal_round, .. } => {
+            timelocked::<T>(who, *netuid, *reveal_round)
         }
         Call::reveal_weights { netuid, uids, values, salt, version_key } => {
             reveal::<T>(who, *netuid, 0, s::commit_hash(who, *netuid, uids, values, salt, *version_key))

@@ -2,8 +2,8 @@
 //!
 //! | pallet | index | the runtime supplies |
 //! |---|---|---|
-//! | [`subtensor`] `SubtensorModule` | 7 | `Currency` (balances in `u64`), `Commitments` (pallet 18 or `()`), `MinTempo`, `MaxTempo` |
-//! | [`commitments`] `Commitments` | 18 | `Subnets` (pallet 7) |
+//! | [`subtensor`] `SubtensorModule` | 7 | `Currency` (balances in `u64`), `Commitments` (pallet 18 or `()`), `Beacon` (pallet 26), `MinTempo`, `MaxTempo` |
+//! | [`commitments`] `Commitments` | 18 | `Subnets` (pallet 7), `Beacon` (pallet 26) |
 //! | [`admin_utils`] `AdminUtils` | 19 | nothing |
 //! | [`aura`] `Aura` | 3 | `SlotDuration` |
 //! | [`drand`] `Drand` | 26 | nothing |

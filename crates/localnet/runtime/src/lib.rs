@@ -201,6 +201,7 @@ impl pallet_sudo::Config for Runtime {
 impl starling_pallets::subtensor::Config for Runtime {
     type Currency = Balances;
     type Commitments = Commitments;
+    type Beacon = Drand;
     type MinTempo = ConstU16<2>;
     type MaxTempo = ConstU16<50_400>;
     type RemovedStorage = presentation::RemovedStorage;
@@ -212,6 +213,7 @@ impl starling_pallets::aura::Config for Runtime {
 
 impl starling_pallets::commitments::Config for Runtime {
     type Subnets = SubtensorModule;
+    type Beacon = Drand;
 }
 
 impl starling_pallets::admin_utils::Config for Runtime {}

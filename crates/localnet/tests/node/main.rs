@@ -1,6 +1,7 @@
 //! Promises of the local chain, kept over real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod beacon;
 mod chain_head;
 mod clients;
 mod faults;

@@ -17,9 +17,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub type Api = OnlineClient<PolkadotConfig>;
 
-/// Blocks only when a test asks for one.
+/// Blocks only when a test asks for one, with nothing in them but what the test puts there.
 pub fn on_demand() -> LocalnetConfig {
-    LocalnetConfig { block_time: None, ..LocalnetConfig::default() }
+    LocalnetConfig { block_time: None, beacon: None, ..LocalnetConfig::default() }
 }
 
 pub async fn node() -> Localnet {

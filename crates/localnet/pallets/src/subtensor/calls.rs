@@ -74,6 +74,46 @@ mod calls {
             Self::do_commit_weights(origin, netuid, mecid, commit_hash)
         }
 
+        /// Commits to weights that are encrypted to a round of the beacon (chain.md 5.2).
+        #[pallet::call_index(113)]
+        #[pallet::weight(free(&netuid))]
+        pub fn commit_timelocked_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            commit: BoundedVec<u8, ConstU32<5_000>>,
+            reveal_round: u64,
+            commit_reveal_version: u16,
+        ) -> DispatchResult {
+            Self::do_commit_timelocked_weights(origin, netuid, 0, commit, reveal_round, commit_reveal_version)
+        }
+
+        /// The same for a mechanism, version 4.
+        #[pallet::call_index(117)]
+        #[pallet::weight(free(&netuid))]
+        pub fn commit_crv3_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            commit: BoundedVec<u8, ConstU32<5_000>>,
+            reveal_round: u64,
+        ) -> DispatchResult {
+            Self::do_commit_timelocked_weights(origin, netuid, mecid, commit, reveal_round, TIMELOCK_VERSION)
+        }
+
+        /// The same for a mechanism.
+        #[pallet::call_index(118)]
+        #[pallet::weight(free(&netuid))]
+        pub fn commit_timelocked_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: NetUid,
+            mecid: MechId,
+            commit: BoundedVec<u8, ConstU32<5_000>>,
+            reveal_round: u64,
+            commit_reveal_version: u16,
+        ) -> DispatchResult {
+            Self::do_commit_timelocked_weights(origin, netuid, mecid, commit, reveal_round, commit_reveal_version)
+        }
+
         /// Commits on several subnets; failures are reported by event, the call succeeds.
         #[pallet::call_index(100)]
         #[pallet::weight(free(&netuids))]

@@ -43,6 +43,12 @@ impl<T: Config> Pallet<T> {
         Some(next.max(now))
     }
 
+    /// Subnets whose epoch is due in this block but will have to wait for the next, as too many others are.
+    pub(crate) fn deferred_in(now: u64) -> Vec<NetUid> {
+        let due = Self::subnets().into_iter().filter(|netuid| Self::should_run_epoch(*netuid, now));
+        due.skip(usize::from(MaxEpochsPerBlock::<T>::get())).collect()
+    }
+
     pub(crate) fn coinbase(now: u64) {
         let subnets = Self::subnets();
         Self::emit(&subnets, now);

@@ -12,6 +12,8 @@ mod config {
         type Currency: frame_support::traits::fungible::Mutate<AccountId, Balance = u64>;
         /// Where `SelectiveMetagraph` reads commitments from: the `commitments` pallet, or `()`.
         type Commitments: crate::info::CommitmentSource;
+        /// The randomness beacon that opens timelocked commits.
+        type Beacon: crate::drand::Beacon;
         /// Least tempo that an owner may set (public: 360, fast builds less).
         #[pallet::constant]
         type MinTempo: Get<u16>;

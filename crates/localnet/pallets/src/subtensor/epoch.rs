@@ -47,12 +47,14 @@ impl<T: Config> Pallet<T> {
         let hotkeys: Vec<AccountId> = uids.clone().map(|uid| Keys::<T>::get(netuid, uid)).collect();
         let current = Self::current_epoch(netuid, now);
         let earliest_commit = CommitRevealWeightsEnabled::<T>::get(netuid).then(|| {
+            let timelocked = Self::earliest_timelocked(netuid, index, current);
             let earliest = |hotkey: &AccountId| {
                 let commits = WeightCommits::<T>::get(index, hotkey).unwrap_or_default();
                 commits
                     .iter()
                     .filter(|(_, epoch, _, _)| !Self::commit_expired(netuid, *epoch, current))
                     .map(|(_, _, block, _)| *block)
+                    .chain(timelocked.get(hotkey).copied())
                     .min()
                     .unwrap_or(u64::MAX)
             };

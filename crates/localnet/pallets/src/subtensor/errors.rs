@@ -342,10 +342,10 @@ mod errors {
         /// Public; never raised here.
         #[codec(index = 110)]
         SymbolAlreadyInUse,
-        /// Public; never raised here.
+        /// A timelocked commit of another version than `CommitRevealWeightsVersion`.
         #[codec(index = 111)]
         IncorrectCommitRevealVersion,
-        /// Public; never raised here.
+        /// A timelocked commit to a round that is older than the newest stored one.
         #[codec(index = 112)]
         InvalidRevealRound,
         /// Reveal period above 100 epochs.

@@ -98,6 +98,10 @@ mod events {
         WeightsRevealed(AccountId, NetUidStorageIndex, H256),
         /// hotkey, netuid, hashes.
         WeightsBatchRevealed(AccountId, NetUid, Vec<H256>),
+        /// hotkey, storage index, `blake2_256` of the SCALE-encoded ciphertext, round that opens it.
+        TimelockedWeightsCommitted(AccountId, NetUidStorageIndex, H256, u64),
+        /// storage index, hotkey.
+        TimelockedWeightsRevealed(NetUidStorageIndex, AccountId),
         /// netuids, hotkey.
         BatchWeightsCompleted(Vec<Compact<NetUid>>, AccountId),
         /// Some items failed; each has its `BatchWeightItemFailed`.

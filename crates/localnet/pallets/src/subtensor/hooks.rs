@@ -1,4 +1,5 @@
-//! What happens at the start of every block, in the public order (chain.md 5.2): burn decay, then coinbase with due epochs.
+//! What happens at the start of every block, in the public order (chain.md 5.2): burn decay, timelocked
+//! reveals, then coinbase with due epochs.
 
 use frame_support::pallet_macros::pallet_section;
 
@@ -21,6 +22,7 @@ mod hooks {
             let now = Self::now();
             Self::begin_registrations(now);
             Self::decay_burns();
+            Self::reveal_timelocked(now);
             Self::coinbase(now);
             // Inherent work of the chain itself; it is not charged to anybody.
             Weight::zero()

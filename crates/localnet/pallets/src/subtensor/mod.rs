@@ -15,7 +15,6 @@
 //! - A validator whose stake is all on root takes part in the alpha dividends too (the public chain pays it from root's part only).
 //! - What the owner hotkey earns as a miner is always recycled (public: burned or recycled by `RecycleOrBurn`). Other hotkeys of the
 //!   owner's coldkey are paid like anybody's.
-//! - Timelocked commits come with the beacon (next issue).
 //! - Stake shares are the `Alpha` and `TotalHotkeyShares` maps of spec 381, not the later `AlphaV2`.
 
 use crate::types::{
@@ -60,6 +59,7 @@ mod subnets;
 mod swap_keys;
 mod takes;
 mod tempo;
+mod timelock;
 mod weights;
 
 pub use burn::{decay_factor, decayed, increased};
@@ -69,6 +69,7 @@ pub(crate) use pool::share;
 pub use pow::{meets_difficulty, registration_seal};
 pub use serving::{BadEndpoint, check_endpoint};
 pub use staking::MIN_STAKE;
+pub use timelock::VERSION as TIMELOCK_VERSION;
 pub use weights::max_upscale;
 
 #[import_section(config::config)]

@@ -381,7 +381,7 @@ mod storage {
         VecDeque<(H256, u64, u64, u64)>,
         OptionQuery,
     >;
-    /// Timelocked commits per epoch; no call writes them yet (next issue).
+    /// Timelocked commits of an epoch: (hotkey, block of the commit, ciphertext, round that opens it), oldest first.
     #[pallet::storage]
     pub type TimelockedWeightCommits<T> = StorageDoubleMap<
         _,

@@ -20,5 +20,6 @@ mod subnets;
 mod support;
 mod swap_keys;
 mod tempo;
+mod timelock;
 mod transactions;
 mod weights;

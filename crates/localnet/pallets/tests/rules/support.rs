@@ -72,6 +72,7 @@ impl pallet_balances::Config for Test {
 impl subtensor::Config for Test {
     type Currency = Balances;
     type Commitments = Commitments;
+    type Beacon = Drand;
     type MinTempo = ConstU16<2>;
     type MaxTempo = ConstU16<50_400>;
     type RemovedStorage = RemovedStorage;
@@ -84,6 +85,7 @@ frame_support::parameter_types! {
 
 impl commitments::Config for Test {
     type Subnets = SubtensorModule;
+    type Beacon = Drand;
 }
 
 impl admin_utils::Config for Test {}
