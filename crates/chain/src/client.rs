@@ -19,6 +19,7 @@ use crate::{
     ChainError, Endpoints,
     link::Link,
     runtime::{ApiQuery, NEWEST_METADATA, Runtime, StorageQuery, metadata_answer, metadata_request},
+    submit::UnderWay,
     value::Value,
 };
 
@@ -78,12 +79,15 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
+/// An account's turn to submit, and what it has under way.
+pub(crate) type Queue = Arc<tokio::sync::Mutex<Option<UnderWay>>>;
+
 struct Inner {
     link: Link,
     options: Options,
     genesis: [u8; 32],
     runtimes: Mutex<Runtimes>,
-    queues: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Mutex<HashMap<Account, Queue>>,
 }
 
 #[derive(Default)]
@@ -174,7 +178,7 @@ impl Client {
     }
 
     /// The queue in which an account's submissions stand.
-    pub(crate) fn queue(&self, account: Account) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn queue(&self, account: Account) -> Queue {
         Arc::clone(lock(&self.inner.queues).entry(account).or_default())
     }
 
@@ -183,7 +187,8 @@ impl Client {
     /// # Errors
     /// [`ChainError`] of the connection.
     pub async fn head(&self) -> Result<BlockRef, ChainError> {
-        loop {
+        // Each endpoint once, and the first of them again: it may have come back.
+        for _ in 0..=self.link().endpoints() {
             let read = |text: String| parse_hash(&text).ok_or_else(|| bad_answer("chain_getFinalizedHead", &text));
             let hash = self.link().request_as("chain_getFinalizedHead", Vec::new(), read).await?;
             let number = match self.block_number(hash).await {
@@ -202,6 +207,8 @@ impl Client {
                 return Ok(block);
             }
         }
+        let reason = format!("no endpoint goes on from block {}, which was final already", self.last_finalized());
+        Err(ChainError::Unreachable { url: self.url().await, reason })
     }
 
     /// The number of a block.

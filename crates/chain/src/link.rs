@@ -100,6 +100,11 @@ impl Link {
         self.roster.url(index).to_owned()
     }
 
+    /// How many endpoints there are.
+    pub fn endpoints(&self) -> usize {
+        self.roster.len()
+    }
+
     fn several(&self) -> bool {
         self.roster.len() > 1
     }
