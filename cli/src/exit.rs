@@ -14,6 +14,11 @@ pub struct Interrupted;
 #[error("{0}")]
 pub struct Refused(pub String);
 
+/// The command line or the configuration asks for what cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// The run ended without what it promised.
 #[derive(Debug, thiserror::Error)]
 #[error("the run did not keep its promises:\n{0}")]
@@ -38,6 +43,9 @@ fn code(error: &anyhow::Error) -> u8 {
         }
         if cause.is::<PromiseBroken>() {
             return 6;
+        }
+        if cause.is::<Usage>() {
+            return 2;
         }
         if cause.is::<Refused>() {
             return 4;

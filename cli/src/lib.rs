@@ -9,44 +9,16 @@
 #![doc(hidden)]
 
 mod cmd;
+pub mod config;
 pub mod exit;
 pub mod output;
+mod settings;
 
 use std::{future::Future, process::ExitCode};
 
-use clap::{Args, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Subcommand};
 
-/// Options of every subcommand.
-#[derive(Clone, Debug, Args)]
-pub struct Global {
-    /// Print the result as JSON.
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// The chain's endpoint.
-    #[arg(long, global = true, env = "BT_CHAIN_ENDPOINT", default_value = "ws://127.0.0.1:9944", value_name = "URL")]
-    pub endpoint: String,
-    /// Seconds to wait for the chain before giving up.
-    #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS")]
-    pub timeout: u64,
-    /// Folder of the wallets.
-    #[arg(long, global = true, env = "BT_WALLET_PATH", value_name = "DIR")]
-    pub wallet_path: Option<std::path::PathBuf>,
-    /// Name of the wallet (coldkey).
-    #[arg(long, global = true, env = "BT_WALLET_NAME", default_value = "default", value_name = "NAME")]
-    pub wallet: String,
-    /// Name of the hotkey within the wallet.
-    #[arg(long, global = true, env = "BT_WALLET_HOTKEY", default_value = "default", value_name = "NAME")]
-    pub hotkey: String,
-    /// File whose first line is the password of an encrypted key.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub password_file: Option<std::path::PathBuf>,
-    /// Open descriptor whose first line is the password of an encrypted key.
-    #[arg(long, global = true, value_name = "N", conflicts_with = "password_file")]
-    pub password_fd: Option<u32>,
-    /// Say more on stderr; twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
+pub use settings::{Flags, Global};
 
 /// Subcommands of the chain half.
 #[derive(Debug, Subcommand)]
@@ -69,6 +41,8 @@ pub enum Command {
     Axon(cmd::axon::Axon),
     /// Set and show weights.
     Weights(cmd::weights::Weights),
+    /// Networks, endpoints and wallets to choose once instead of with each command.
+    Config(cmd::config::Config),
     /// Is everything as it must be to earn? What to do if not.
     Doctor(cmd::doctor::Doctor),
     /// The shell's completions for this command line, on stdout.
@@ -90,7 +64,28 @@ pub enum Command {
 
 impl Command {
     /// Run it. `whole` is the command line that completions and man pages are made of.
-    pub async fn run(self, global: &Global, mut whole: clap::Command) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// What stands in the way, for [`exit::report`].
+    pub async fn run(self, flags: &Flags, mut whole: clap::Command) -> anyhow::Result<()> {
+        // These work even where the configuration does not.
+        match self {
+            Self::Config(c) => return c.run(flags),
+            Self::Completions { shell } => {
+                let mut bytes = Vec::new();
+                clap_complete::generate(shell, &mut whole, "starling", &mut bytes);
+                output::line(String::from_utf8_lossy(&bytes).trim_end());
+                return Ok(());
+            }
+            Self::Man { folder } => {
+                std::fs::create_dir_all(&folder)?;
+                clap_mangen::generate_to(whole, &folder)?;
+                output::line(&folder.display().to_string());
+                return Ok(());
+            }
+            _ => {}
+        }
+        let global = &flags.resolve()?;
         match self {
             Self::Wallet(c) => c.run(global),
             Self::Metagraph(c) => c.run(global).await,
@@ -103,22 +98,21 @@ impl Command {
             Self::Weights(c) => c.run(global).await,
             Self::Commitment(c) => c.run(global).await,
             Self::Doctor(c) => c.run(global).await,
-            Self::Completions { shell } => {
-                let mut bytes = Vec::new();
-                clap_complete::generate(shell, &mut whole, "starling", &mut bytes);
-                output::line(String::from_utf8_lossy(&bytes).trim_end());
-                Ok(())
-            }
-            Self::Man { folder } => {
-                std::fs::create_dir_all(&folder)?;
-                clap_mangen::generate_to(whole, &folder)?;
-                output::line(&folder.display().to_string());
-                Ok(())
-            }
+            Self::Config(_) | Self::Completions { .. } | Self::Man { .. } => Ok(()),
             #[cfg(feature = "localnet")]
             Self::Localnet(c) => c.run(global).await,
         }
     }
+}
+
+/// Reads the command line. Where the profile names a subnet, `netuid` may be left out.
+#[must_use]
+pub fn parse<C: CommandFactory + FromArgMatches>() -> C {
+    let command = match settings::netuid_of_profile() {
+        Some(netuid) => settings::netuid_known(C::command(), netuid),
+        None => C::command(),
+    };
+    C::from_arg_matches_mut(&mut command.get_matches()).unwrap_or_else(|error| error.format(&mut C::command()).exit())
 }
 
 /// Run a command to its end or to a signal, and answer the process's exit code.

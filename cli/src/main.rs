@@ -6,14 +6,14 @@
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use starling::Global;
+use starling::Flags;
 
 /// Strangers' machines train one language model together; validators check it; a chain pays.
 #[derive(Debug, Parser)]
 #[command(name = "starling", version, about, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    flags: Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     {
         return hand_over(name);
     }
-    let cli = Cli::parse();
+    let cli: Cli = starling::parse();
     let command = match cli.command {
         Command::Swarm(swarm) => {
             return hand_over(match swarm {
@@ -101,5 +101,5 @@ fn main() -> ExitCode {
         }
         Command::Chain(command) => command,
     };
-    starling::run_to_the_end(cli.global.verbose, command.run(&cli.global, Cli::command()))
+    starling::run_to_the_end(cli.flags.verbose, command.run(&cli.flags, Cli::command()))
 }

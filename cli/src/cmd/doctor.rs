@@ -1,6 +1,9 @@
 //! `starling doctor`: is everything as it must be to earn, and if not, what to do.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+#[path = "doctor/endpoints.rs"]
+mod endpoints;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde::Serialize;
@@ -58,32 +61,14 @@ impl Doctor {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let mut report = Report::default();
         wallet(global, &mut report);
-        let began = Instant::now();
-        match global.chain().await {
-            Ok(chain) => {
-                let took = began.elapsed().as_secs_f64();
-                report.add(
-                    "endpoint",
-                    Verdict::Ok,
-                    format!("{} answers, connected in {took:.2} s", global.endpoint),
-                    "",
-                );
-                if let Err(error) = self.chain(global, &chain, &mut report).await {
-                    report.add(
-                        "chain",
-                        Verdict::Fail,
-                        format!("{error:#}"),
-                        "is the node in sync? Try another --endpoint",
-                    );
-                }
-            }
-            Err(error) => {
-                report.add(
-                    "endpoint",
-                    Verdict::Fail,
-                    format!("{error:#}"),
-                    "start the node, or name another with --endpoint",
-                );
+        if endpoints::check(global, &mut report).await {
+            let checked = match global.chain().await {
+                Ok(chain) => self.chain(global, &chain, &mut report).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = checked {
+                let advice = "is the node in sync? Try another --endpoint";
+                report.add("chain", Verdict::Fail, format!("{error:#}"), advice);
             }
         }
         self.show(global, &report)

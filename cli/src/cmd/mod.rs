@@ -3,6 +3,7 @@
 pub mod axon;
 pub mod balance;
 pub mod commitment;
+pub mod config;
 pub mod doctor;
 pub mod hyperparameters;
 #[cfg(feature = "localnet")]
@@ -17,7 +18,7 @@ pub mod weights;
 use std::{io::IsTerminal, path::Path, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use starling_chain::{Client, Options};
+use starling_chain::{Client, Endpoints, Options};
 use starling_protocol::keys::Account;
 use starling_wallet::{Keypair, Part, Password, Passwords, Wallet, WalletLocation};
 use zeroize::Zeroizing;
@@ -52,21 +53,24 @@ pub fn ask_twice(prompt: &str) -> anyhow::Result<Password> {
 }
 
 impl Global {
+    /// How the chain is reached.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints { urls: self.endpoints.clone(), genesis: self.genesis, ..Endpoints::default() }
+    }
+
     /// Connect to the chain within the timeout.
     pub async fn chain(&self) -> anyhow::Result<Client> {
-        let timeout = Duration::from_secs(self.timeout.max(1));
-        Ok(Client::connect(&self.endpoint, Options { timeout, inclusion_timeout: timeout }).await?)
+        let options = Options {
+            timeout: Duration::from_secs(self.timeout),
+            inclusion_timeout: Duration::from_secs(self.inclusion_timeout),
+        };
+        Ok(Client::connect_to(&self.endpoints(), options).await?)
     }
 
     /// Where the chosen wallet lies.
     pub fn location(&self) -> anyhow::Result<WalletLocation> {
-        let mut location = WalletLocation::from_env()?;
-        if let Some(path) = &self.wallet_path {
-            location.path.clone_from(path);
-        }
-        location.name.clone_from(&self.wallet);
-        location.hotkey.clone_from(&self.hotkey);
-        Ok(location)
+        let env = |key: &str| std::env::var(key).ok();
+        Ok(WalletLocation::resolve(Some(&self.wallet_path), Some(&self.wallet), Some(&self.hotkey), env)?)
     }
 
     /// Where passwords of encrypted keys come from.

@@ -12,14 +12,14 @@ mod validator;
 
 use clap::{CommandFactory, Parser, Subcommand};
 // The rooms that both binaries share, under the names that the commands use.
-use starling::{Global, exit, output};
+use starling::{Flags, Global, exit, output};
 
 /// Strangers' machines train one language model together; validators check it; a chain pays.
 #[derive(Debug, Parser)]
 #[command(name = "starling", bin_name = "starling", version, about, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    flags: Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,13 +44,17 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
-    starling::run_to_the_end(cli.global.verbose, run(cli.command, cli.global.clone()))
+    let cli: Cli = starling::parse();
+    starling::run_to_the_end(cli.flags.verbose, run(cli.command, cli.flags.clone()))
 }
 
-async fn run(command: Command, global: Global) -> anyhow::Result<()> {
+async fn run(command: Command, flags: Flags) -> anyhow::Result<()> {
+    if let Command::Chain(c) = command {
+        return c.run(&flags, Cli::command()).await;
+    }
+    let global = flags.resolve()?;
     match command {
-        Command::Chain(c) => c.run(&global, Cli::command()).await,
+        Command::Chain(_) => Ok(()),
         Command::Run(c) => c.run(&global).await,
         Command::Orchestrator(c) => c.run(&global).await,
         Command::Miner(c) => c.run(&global).await,

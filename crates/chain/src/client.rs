@@ -7,10 +7,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -19,9 +16,10 @@ use serde_json::{Value as Json, json};
 use starling_protocol::keys::Account;
 
 use crate::{
-    ChainError,
+    ChainError, Endpoints,
     link::Link,
     runtime::{ApiQuery, NEWEST_METADATA, Runtime, StorageQuery, metadata_answer, metadata_request},
+    submit::UnderWay,
     value::Value,
 };
 
@@ -75,20 +73,21 @@ impl Default for Options {
     }
 }
 
-/// A chain, by one node of it. Cheap to clone; clones share connection, metadata and the queue of submissions.
+/// A chain, by one node of it at a time. Cheap to clone; clones share connection, metadata and the queue of submissions.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
 }
 
+/// An account's turn to submit, and what it has under way.
+pub(crate) type Queue = Arc<tokio::sync::Mutex<Option<UnderWay>>>;
+
 struct Inner {
-    url: String,
     link: Link,
     options: Options,
     genesis: [u8; 32],
     runtimes: Mutex<Runtimes>,
-    finalized: AtomicU32,
-    queues: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Mutex<HashMap<Account, Queue>>,
 }
 
 #[derive(Default)]
@@ -113,7 +112,7 @@ struct Header {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("url", &self.inner.url).finish_non_exhaustive()
+        f.debug_struct("Client").field("link", &self.inner.link).finish_non_exhaustive()
     }
 }
 
@@ -126,36 +125,32 @@ impl Client {
     /// Connects to a node's websocket, `ws://` or `wss://`.
     ///
     /// # Errors
-    /// [`ChainError::Unreachable`] at once if there is no node, [`ChainError::Deadline`] if it does not answer.
+    /// As [`Client::connect_to`].
     pub async fn connect(url: &str, options: Options) -> Result<Self, ChainError> {
-        if !(url.starts_with("ws://") || url.starts_with("wss://")) {
+        Self::connect_to(&Endpoints::one(url), options).await
+    }
+
+    /// Connects to the first of several nodes that answers; the others stand in for it from then on.
+    ///
+    /// # Errors
+    /// [`ChainError::Unreachable`] at once if there is no node or it does not answer in time; [`ChainError::Invalid`] if an endpoint is
+    /// none or serves another chain.
+    pub async fn connect_to(endpoints: &Endpoints, options: Options) -> Result<Self, ChainError> {
+        let odd = endpoints.urls.iter().find(|url| !(url.starts_with("ws://") || url.starts_with("wss://")));
+        if let Some(url) = odd {
             return Err(ChainError::Invalid(format!("`{url}` is no chain endpoint: it starts with ws:// or wss://")));
         }
-        let link = Link::new(url, options.timeout);
+        let link = Link::new(endpoints, options.timeout);
         link.connect().await?;
-        let genesis: Option<String> = link.request("chain_getBlockHash", vec![json!(0)]).await?;
-        let genesis = genesis.as_deref().and_then(parse_hash).ok_or_else(|| ChainError::Decode {
-            what: "the genesis hash".into(),
-            spec: 0,
-            reason: "the node has no block 0".into(),
-        })?;
+        let genesis = link.genesis().ok_or_else(|| ChainError::Invalid("the chain has no block 0".into()))?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                url: url.to_owned(),
-                link,
-                options,
-                genesis,
-                runtimes: Mutex::default(),
-                finalized: AtomicU32::new(0),
-                queues: Mutex::default(),
-            }),
+            inner: Arc::new(Inner { link, options, genesis, runtimes: Mutex::default(), queues: Mutex::default() }),
         })
     }
 
-    /// The endpoint.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.inner.url
+    /// The endpoint in use now.
+    pub async fn url(&self) -> String {
+        self.inner.link.url().await
     }
 
     /// The deadlines.
@@ -183,7 +178,7 @@ impl Client {
     }
 
     /// The queue in which an account's submissions stand.
-    pub(crate) fn queue(&self, account: Account) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn queue(&self, account: Account) -> Queue {
         Arc::clone(lock(&self.inner.queues).entry(account).or_default())
     }
 
@@ -192,28 +187,47 @@ impl Client {
     /// # Errors
     /// [`ChainError`] of the connection.
     pub async fn head(&self) -> Result<BlockRef, ChainError> {
-        let hash: String = self.link().request("chain_getFinalizedHead", Vec::new()).await?;
-        let hash = parse_hash(&hash).ok_or_else(|| bad_answer("chain_getFinalizedHead", &hash))?;
-        let number = self.block_number(hash).await?;
-        self.saw_finalized(number);
-        Ok(BlockRef { number, hash })
+        // Each endpoint once, and the first of them again: it may have come back.
+        for _ in 0..=self.link().endpoints() {
+            let read = |text: String| parse_hash(&text).ok_or_else(|| bad_answer("chain_getFinalizedHead", &text));
+            let hash = self.link().request_as("chain_getFinalizedHead", Vec::new(), read).await?;
+            let number = match self.block_number(hash).await {
+                Ok(number) => number,
+                // Another node was asked than the one that named the block, or the node forgot what it said.
+                Err(error @ ChainError::NotFound(_)) => {
+                    if self.link().distrust(&error.to_string()).await {
+                        continue;
+                    }
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            };
+            let block = BlockRef { number, hash };
+            if self.link().judge_head(block).await {
+                return Ok(block);
+            }
+        }
+        let reason = format!("no endpoint goes on from block {}, which was final already", self.last_finalized());
+        Err(ChainError::Unreachable { url: self.url().await, reason })
     }
 
     /// The number of a block.
     pub(crate) async fn block_number(&self, hash: [u8; 32]) -> Result<u32, ChainError> {
-        let header: Option<Header> = self.link().request("chain_getHeader", vec![hex_json(&hash)]).await?;
-        let header = header
-            .ok_or_else(|| ChainError::NotFound(format!("the node does not know block 0x{}", hex::encode(hash))))?;
-        parse_number(&header.number).ok_or_else(|| bad_answer("chain_getHeader", &header.number))
+        let read = |header: Option<Header>| {
+            let header = header
+                .ok_or_else(|| ChainError::NotFound(format!("the node does not know block 0x{}", hex::encode(hash))))?;
+            parse_number(&header.number).ok_or_else(|| bad_answer("chain_getHeader", &header.number))
+        };
+        self.link().request_as("chain_getHeader", vec![hex_json(&hash)], read).await
     }
 
     pub(crate) fn saw_finalized(&self, number: u32) {
-        self.inner.finalized.fetch_max(number, Ordering::Relaxed);
+        self.link().saw_finalized(number);
     }
 
     /// The highest number known to be final; 0 if none was seen.
     pub(crate) fn last_finalized(&self) -> u32 {
-        self.inner.finalized.load(Ordering::Relaxed)
+        self.link().last_finalized()
     }
 
     /// The hash of a finalized block: the beacon. `None` if that block is not final yet.
@@ -225,9 +239,11 @@ impl Client {
         if number > self.last_finalized() && number > self.head().await?.number {
             return Ok(None);
         }
-        let hash: Option<String> = self.link().request("chain_getBlockHash", vec![json!(number)]).await?;
-        let Some(hash) = hash else { return Ok(None) };
-        parse_hash(&hash).map(Some).ok_or_else(|| bad_answer("chain_getBlockHash", &hash))
+        let read = |hash: Option<String>| {
+            let Some(hash) = hash else { return Ok(None) };
+            parse_hash(&hash).map(Some).ok_or_else(|| bad_answer("chain_getBlockHash", &hash))
+        };
+        self.link().request_as("chain_getBlockHash", vec![json!(number)], read).await
     }
 
     // --- runtimes ---
@@ -268,7 +284,13 @@ impl Client {
         let known = lock(&self.inner.runtimes).by_spec.get(&version.spec_version).cloned();
         let runtime = match known {
             Some(runtime) => runtime,
-            None => Arc::new(self.fetch_runtime(&version, at).await?),
+            None => match self.fetch_runtime(&version, at).await {
+                // What one node garbles another may say properly.
+                Err(error @ ChainError::Decode { .. }) if self.link().distrust(&error.to_string()).await => {
+                    Arc::new(self.fetch_runtime(&version, at).await?)
+                }
+                fetched => Arc::new(fetched?),
+            },
         };
         let mut runtimes = lock(&self.inner.runtimes);
         runtimes.by_spec.insert(runtime.spec, Arc::clone(&runtime));
@@ -306,8 +328,8 @@ impl Client {
             }
         }
         let params = at.iter().map(|hash| hex_json(hash)).collect();
-        let text: String = self.link().request("state_getMetadata", params).await?;
-        build(&parse_hex(&text).ok_or_else(|| bad_answer("state_getMetadata", &text))?)
+        let read = |text: String| parse_hex(&text).ok_or_else(|| bad_answer("state_getMetadata", &text));
+        build(&self.link().request_as("state_getMetadata", params, read).await?)
     }
 
     // --- reads ---
@@ -315,15 +337,17 @@ impl Client {
     async fn state_call(&self, function: &str, arguments: &[u8], at: Option<[u8; 32]>) -> Result<Vec<u8>, ChainError> {
         let mut params = vec![json!(function), hex_json(arguments)];
         params.extend(at.iter().map(|hash| hex_json(hash)));
-        let answer: String = self.link().request("state_call", params).await?;
-        parse_hex(&answer).ok_or_else(|| bad_answer(function, &answer))
+        let read = |answer: String| parse_hex(&answer).ok_or_else(|| bad_answer(function, &answer));
+        self.link().request_as("state_call", params, read).await
     }
 
     pub(crate) async fn state_storage(&self, key: &[u8], at: Option<[u8; 32]>) -> Result<Option<Vec<u8>>, ChainError> {
         let mut params = vec![hex_json(key)];
         params.extend(at.iter().map(|hash| hex_json(hash)));
-        let answer: Option<String> = self.link().request("state_getStorage", params).await?;
-        answer.map(|text| parse_hex(&text).ok_or_else(|| bad_answer("state_getStorage", &text))).transpose()
+        let read = |answer: Option<String>| {
+            answer.map(|text| parse_hex(&text).ok_or_else(|| bad_answer("state_getStorage", &text))).transpose()
+        };
+        self.link().request_as("state_getStorage", params, read).await
     }
 
     /// A storage value by pallet and entry name, with all keys given; the entry's default where it has one and is not set.
@@ -396,11 +420,17 @@ impl Client {
         at: Option<[u8; 32]>,
     ) -> Result<Arc<Runtime>, ChainError> {
         use ChainError::{Absent, Arguments, Decode, Node};
-        if at.is_some() || !matches!(error, Absent { .. } | Arguments { .. } | Decode { .. } | Node { .. }) {
-            return Err(error);
+        if at.is_none() && matches!(error, Absent { .. } | Arguments { .. } | Decode { .. } | Node { .. }) {
+            let new = self.fresh_runtime(None).await?;
+            if new.spec != old.spec {
+                return Ok(new);
+            }
         }
-        let new = self.fresh_runtime(None).await?;
-        if new.spec == old.spec { Err(error) } else { Ok(new) }
+        // Bytes that do not fit the metadata may be this node's fault alone.
+        if matches!(error, Decode { .. }) && self.link().distrust(&error.to_string()).await {
+            return self.fresh_runtime(at).await;
+        }
+        Err(error)
     }
 }
 

@@ -23,6 +23,8 @@ mod calls;
 mod client;
 mod decode;
 mod detail;
+mod dial;
+mod endpoints;
 mod error;
 mod hyperparameters;
 mod link;
@@ -40,6 +42,7 @@ pub mod weights;
 
 pub use client::{BlockRef, Client, Options};
 pub use commit_reveal::{EpochClock, RevealWindow};
+pub use endpoints::Endpoints;
 pub use error::ChainError;
 pub use hyperparameters::{Hyper, Hyperparameters};
 pub use metagraph::{Axon, Metagraph, Neuron};

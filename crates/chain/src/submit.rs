@@ -84,9 +84,21 @@ impl Submitted {
     }
 }
 
+/// The last transaction of an account that a node took, for as long as it may still come.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    /// The nonce after its own.
+    next: u64,
+    /// The last block that may have it.
+    until: u32,
+    /// The endpoint that took it.
+    given_to: String,
+}
+
 struct Signed {
     bytes: Vec<u8>,
     hash: [u8; 32],
+    nonce: u64,
     birth: BlockRef,
     runtime: Arc<Runtime>,
 }
@@ -136,9 +148,9 @@ impl Client {
             let signed = {
                 // One at a time per account, until the node counts it in the next nonce.
                 let queue = self.queue(signer.account());
-                let _turn = queue.lock().await;
+                let mut under_way = queue.lock().await;
                 // Boxed: in a debug build these futures are large, and callers nest them further.
-                Box::pin(self.send(signer, call)).await?
+                Box::pin(self.send(signer, call, &mut under_way)).await?
             };
             tracing::debug!(call = call.title(), hash = hex::encode(signed.hash), "sent");
             match Box::pin(self.follow(&signed, call, start)).await? {
@@ -157,11 +169,16 @@ impl Client {
         }
     }
 
-    async fn send(&self, signer: &dyn Signer, call: &Call<'_>) -> Result<Signed, ChainError> {
+    async fn send(
+        &self,
+        signer: &dyn Signer,
+        call: &Call<'_>,
+        under_way: &mut Option<UnderWay>,
+    ) -> Result<Signed, ChainError> {
         let mut attempt = 1;
         loop {
             let runtime = if attempt == 1 { self.runtime(None).await? } else { self.fresh_runtime(None).await? };
-            let signed = match self.sign(signer, call, runtime).await {
+            let signed = match self.sign(signer, call, runtime, under_way.as_ref()).await {
                 // Names may have moved with an upgrade of the last seconds.
                 Err(ChainError::Absent { .. } | ChainError::Arguments { .. }) if attempt == 1 => {
                     attempt += 1;
@@ -170,10 +187,15 @@ impl Client {
                 signed => signed?,
             };
             let refusal = match self.push(&signed).await {
-                Ok(()) => return Ok(signed),
+                Ok(()) => {
+                    let (next, until) = (signed.nonce + 1, signed.birth.number.saturating_add(LIFETIME));
+                    *under_way = Some(UnderWay { next, until, given_to: self.url().await });
+                    return Ok(signed);
+                }
                 Err(ChainError::Node { code, message, .. }) => refusal(call, code, &message),
                 Err(error) => return Err(error),
             };
+            *under_way = None;
             // The node refused these bytes for good, so signing others cannot double them.
             let again = matches!(
                 refusal.name(),
@@ -187,10 +209,22 @@ impl Client {
         }
     }
 
-    async fn sign(&self, signer: &dyn Signer, call: &Call<'_>, runtime: Arc<Runtime>) -> Result<Signed, ChainError> {
+    async fn sign(
+        &self,
+        signer: &dyn Signer,
+        call: &Call<'_>,
+        runtime: Arc<Runtime>,
+        under_way: Option<&UnderWay>,
+    ) -> Result<Signed, ChainError> {
         let account = signer.account();
         let arguments = runtime.call(call.pallet, call.name, &call.args)?;
-        let (birth, nonce) = futures::try_join!(self.head(), self.next_nonce(&account))?;
+        let (birth, mut nonce) = futures::try_join!(self.head(), self.next_nonce(&account))?;
+        // Another node may not have heard yet of what was given to the last one; the same one would know.
+        if let Some(before) = under_way.filter(|before| birth.number <= before.until)
+            && before.given_to != self.url().await
+        {
+            nonce = nonce.max(before.next);
+        }
         let misfit = |error: ExtrinsicError| ChainError::Arguments {
             call: call.title(),
             spec: runtime.spec,
@@ -209,7 +243,7 @@ impl Client {
             .map_err(misfit)?;
         let bytes = signed.encoded().to_vec();
         let hash = sp_crypto_hashing::blake2_256(&bytes);
-        Ok(Signed { bytes, hash, birth, runtime: Arc::clone(&runtime) })
+        Ok(Signed { bytes, hash, nonce, birth, runtime: Arc::clone(&runtime) })
     }
 
     /// The next nonce, transactions in the pool counted.
@@ -236,7 +270,12 @@ impl Client {
                 Err(RequestError::Refused(ChainError::Node { message, .. }))
                     if explain::pool(&message).is_some_and(|(name, _)| {
                         name == "AlreadyImported"
-                            || lost > 0 && matches!(name, "Stale" | "TemporarilyBanned" | "PriorityTooLow")
+                            || lost > 0
+                                // A block that upgrades the runtime may hold the first sending, and void the second.
+                                && matches!(
+                                    name,
+                                    "Stale" | "TemporarilyBanned" | "PriorityTooLow" | "BadProof" | "AncientBirthBlock"
+                                )
                     }) =>
                 {
                     return Ok(());
