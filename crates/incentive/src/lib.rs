@@ -9,6 +9,7 @@
 //! - [`upscale`]: what the chain does to a submitted weight vector (chain.md 4.3).
 //! - [`quantise`]: what a client does to real-valued weights before it submits them (chain.md 4.5).
 
+pub mod process;
 pub mod quantise;
 pub mod score;
 pub mod upscale;
