@@ -18,6 +18,12 @@ pub struct Localnet {
     /// Milliseconds between blocks.
     #[arg(long, default_value_t = 250, value_name = "MS")]
     block_time: u64,
+    /// Chain time that each block adds, seconds, however quickly it is made; the time of day if left out.
+    #[arg(long, value_name = "SECONDS")]
+    step: Option<u32>,
+    /// Seconds between rounds of the local randomness beacon, which opens timelocked weights; 0 for none: then nothing opens.
+    #[arg(long, default_value_t = 3, value_name = "SECONDS")]
+    beacon: u32,
     /// Keep the chain in this folder and continue it after a restart.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -47,6 +53,8 @@ impl Localnet {
         let config = starling_localnet::LocalnetConfig {
             listen: self.listen,
             block_time: Some(Duration::from_millis(self.block_time.max(10))),
+            step: self.step.filter(|step| *step > 0).map(|step| Duration::from_secs(step.into())),
+            beacon: Some(self.beacon).filter(|period| *period > 0),
             state: self.state,
             fork: self.fork.as_deref().map(starling_localnet::read_snapshot).transpose()?,
             runtime: Presentation::of(self.runtime),

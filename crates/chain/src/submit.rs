@@ -422,6 +422,12 @@ fn events_of(records: &Value, of: impl Fn(&Value) -> Result<bool, ShapeError>) -
 
 /// A dispatch error, by its name in this runtime.
 fn dispatch(runtime: &Runtime, call: &Call<'_>, block: u32, error: &Value) -> ChainError {
+    let (pallet, name, explanation) = dispatch_name(runtime, error);
+    ChainError::Dispatch { call: call.title(), pallet, name, explanation, block }
+}
+
+/// A dispatch error's pallet, its name in this runtime, and what it means.
+pub(crate) fn dispatch_name(runtime: &Runtime, error: &Value) -> (Option<String>, String, String) {
     let module = error.as_variant("Module").and_then(|module| {
         let code = module.get("error").ok()?;
         // Four bytes today, one in runtimes of long ago.
@@ -442,7 +448,7 @@ fn dispatch(runtime: &Runtime, call: &Call<'_>, block: u32, error: &Value) -> Ch
     };
     let words = explain::dispatch(&name).map(str::to_owned).unwrap_or(docs);
     let explanation = if words.is_empty() { name.clone() } else { format!("{words} ({name})") };
-    ChainError::Dispatch { call: call.title(), pallet, name, explanation, block }
+    (pallet, name, explanation)
 }
 
 /// What the pool's refusal means.

@@ -188,7 +188,10 @@ impl Keeper {
                 ));
                 Ok(Step::Keep)
             }
-            Fate::Revealed { .. } => self.landed(commit).await,
+            Fate::Revealed { .. } => {
+                (self.hook)("after-reveal");
+                self.landed(commit).await
+            }
             Fate::Refused { block } => {
                 let why = self.why_refused(commit, round).await?;
                 Ok(Step::Lost(

@@ -223,6 +223,10 @@ impl Keeper {
             return Ok(());
         }
         let clock = self.chain.epoch_clock(self.of.netuid).await?;
+        // A commit waits for its reveal before it can count.
+        let patient = u64::from(clock.tempo).saturating_mul(clock.reveal_period.saturating_add(2)).max(1);
+        let late_after = Some(u32::try_from(patient).unwrap_or(u32::MAX));
+        self.status.send_if_modified(|s| std::mem::replace(&mut s.late_after, late_after) != late_after);
         let settled = self.settle(&clock).await?;
         if settled {
             seen.quiet_until = 0;

@@ -27,6 +27,8 @@ pub struct WeightStatus {
     pub last_loss: Option<Loss>,
     /// The chain's last error, until it answers again; with the number of tries that it stands for.
     pub trouble: Option<(String, u32)>,
+    /// Blocks without weights of ours after which something is wrong: the reveal period and two epochs.
+    pub late_after: Option<u32>,
     /// The rule by which the chain would refuse weights now.
     pub refused: Option<String>,
 }

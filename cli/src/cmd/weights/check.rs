@@ -2,9 +2,9 @@
 
 use clap::Args;
 use serde_json::json;
-use starling_chain::weights::preflight::{Check as Rule, Way, check};
+use starling_chain::weights::preflight::{Check as Rule, check};
 
-use super::Vector;
+use super::vector::Vector;
 use crate::{Global, exit::Refused, output};
 
 /// Would the chain take these weights now?
@@ -19,9 +19,9 @@ impl Check {
         let account = global.hotkey_account()?;
         let chain = global.chain().await?;
         let netuid = self.vector.netuid;
-        let facts = chain.weight_facts(netuid, &account).await?;
-        let (uids, values) = self.vector.quantised()?;
-        let way = if facts.commit_reveal { Way::Commit } else { Way::Plain };
+        let facts = chain.weight_facts(self.vector.of(), &account).await?;
+        let (uids, values) = self.vector.quantised(&chain).await?;
+        let way = facts.way();
         let rules = check(&facts, way, &uids, &values, self.vector.version_key);
         let seconds = chain.block_seconds().await?;
         let broken: Vec<&Rule> = rules.iter().filter(|r| !r.holds).collect();

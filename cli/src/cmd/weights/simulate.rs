@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
-use super::{Vector, pair};
+use super::vector::{Fit, Who, fitted, on_subnet, pair};
 use crate::{Global, output};
 
 /// What would the next epoch give everybody, on the live metagraph?
@@ -19,9 +19,9 @@ pub struct Simulate {
     /// The validator whose weights are replaced; the wallet's hotkey if left out.
     #[arg(long)]
     uid: Option<u16>,
-    /// `uid=weight` pairs to put in place of its row.
+    /// `uid=weight` or `hotkey=weight` pairs to put in place of its row.
     #[arg(value_parser = pair)]
-    weights: Vec<(u16, f64)>,
+    weights: Vec<(Who, f64)>,
     /// Show this many of the neurons that are paid most, 0 for all.
     #[arg(long, default_value_t = 20)]
     top: usize,
@@ -45,8 +45,9 @@ impl Simulate {
         };
         let then = match (uid, self.weights.is_empty()) {
             (Some(uid), false) => {
-                let vector = Vector { netuid: self.netuid, weights: self.weights, version_key: 0 };
-                let (uids, values) = vector.quantised()?;
+                let (weights, missing) = on_subnet(&chain, self.netuid, self.weights).await?;
+                anyhow::ensure!(missing.is_empty(), "{missing:?} are not registered on subnet {}", self.netuid);
+                let (uids, values) = fitted(&chain, self.netuid, weights, Fit::AsGiven, 0).await?;
                 let row: Vec<(u16, u16)> = uids.into_iter().zip(values).collect();
                 Some(
                     snapshot

@@ -151,7 +151,7 @@ impl Children {
 
     pub async fn chain(&mut self) -> anyhow::Result<String> {
         let state = self.out.join("chain").display().to_string();
-        self.spawn("chain", &["localnet", "--listen", "127.0.0.1:0", "--state", &state])?;
+        self.spawn("chain", &["localnet", "--listen", "127.0.0.1:0", "--beacon", "1", "--state", &state])?;
         self.first_word("chain", "url").await
     }
 

@@ -1,11 +1,13 @@
 //! Weights before they are sent: scores to the two lists ([`quantise`]), whether the chain would take them ([`preflight`]), and what
 //! they would earn ([`simulate`]). The arithmetic itself is [`starling_incentive`]'s.
 
+mod batch;
 pub mod preflight;
 mod rows;
 mod send;
 pub mod simulate;
 
+pub use batch::{BatchItem, BatchResult};
 pub use rows::{Mechanism, WeightCommit};
 pub use starling_incentive::quantise::QuantiseError;
 use starling_protocol::keys::Account;
@@ -73,6 +75,19 @@ impl Client {
             commit_reveal_version: version,
             timelocked,
         })
+    }
+
+    /// A subnet's limits on weights: the fewest, and the largest share of the sum that one may be (1 where the runtime has no such limit).
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn weight_limits(&self, netuid: u16) -> Result<(u16, f64), ChainError> {
+        let least = self.number("MinAllowedWeights", &[netuid.into()], None).await?;
+        let most: u16 = match self.number("MaxWeightsLimit", &[netuid.into()], None).await {
+            Err(ChainError::Absent { .. }) => u16::MAX,
+            most => most?,
+        };
+        Ok((least, f64::from(most.max(1)) / f64::from(u16::MAX)))
     }
 
     /// How many mechanisms a subnet has; 1 on runtimes that know none.

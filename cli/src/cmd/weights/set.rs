@@ -1,0 +1,132 @@
+//! `starling weights set`: send weights once, the way that the subnet wants them.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use starling_chain::{
+    Client, Mechanism,
+    timelock::{Fate, TimelockedCommit},
+    weights::preflight::{self, Way},
+};
+use starling_protocol::keys::Signer;
+
+use super::{check, vector::Vector};
+use crate::{Global, exit::Refused, output};
+
+/// Set weights now: at once where commit-reveal is off, else by a timelocked commit that the chain reveals by itself.
+#[derive(Debug, Args)]
+pub struct Set {
+    #[command(flatten)]
+    vector: Vector,
+    /// After a timelocked commit: wait until the chain has revealed it, which takes an epoch and more.
+    #[arg(long)]
+    wait_reveal: bool,
+}
+
+impl Set {
+    pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let Vector { netuid, mechanism, version_key, .. } = self.vector;
+        let of = self.vector.of();
+        let hotkey = global.hotkey()?;
+        let account = hotkey.account();
+        let chain = global.chain().await?;
+        let (uids, values) = self.vector.quantised(&chain).await?;
+        let facts = chain.weight_facts(of, &account).await?;
+        let way = facts.way();
+        if way == Way::Commit {
+            return Err(Refused(format!(
+                "subnet {netuid} wants weights committed by hash and revealed an epoch later, for which a program must be there: use \
+                 `starling weights keep`"
+            ))
+            .into());
+        }
+        let rules = preflight::check(&facts, way, &uids, &values, version_key);
+        let broken: Vec<&preflight::Check> = rules.iter().filter(|r| !r.holds).collect();
+        check::refuse(&broken, chain.block_seconds().await?)?;
+        let sent =
+            json!({ "netuid": netuid, "mechanism": mechanism, "hotkey": account, "uids": uids, "values": values });
+        if way == Way::Plain {
+            let submitted = chain.set_weights(&hotkey, of, &uids, &values, version_key).await?;
+            if global.json {
+                return output::json(&with(sent, json!({ "way": way, "block": submitted.block.number })));
+            }
+            output::line(&format!("{} weights are on chain, block {}", uids.len(), submitted.block.number));
+            return Ok(());
+        }
+        let plan = chain.timelock_plan(netuid).await?;
+        let plan =
+            plan.ok_or_else(|| Refused(format!("subnet {netuid} has tempo 0: it runs no epochs and reveals nothing")))?;
+        let beacon = chain.beacon().await?;
+        if !beacon.runs(chain.now_ms().await?) {
+            return Err(Refused(format!(
+                "the chain gets no rounds of its beacon (the newest is {}): a timelocked commit would not be revealed. `starling weights \
+                 keep --by hash` commits without it",
+                beacon.last_stored
+            ))
+            .into());
+        }
+        let sealed = chain.seal_weights(&beacon, plan.round, &account, &uids, &values, version_key)?;
+        let (commit, submitted) = chain.commit_timelocked_weights(&hotkey, of, &sealed, plan.round).await?;
+        let window = chain.epoch_clock(netuid).await?.reveal_window(commit.epoch);
+        let fate = if self.wait_reveal { Some(decided(&chain, of, &hotkey, &commit).await?) } else { None };
+        if global.json {
+            let rest = json!({
+                "way": way, "block": submitted.block.number, "epoch": commit.epoch, "round": commit.round, "round_ms": plan.round_ms,
+                "reveal_window": window, "fate": fate,
+            });
+            output::json(&with(sent, rest))?;
+        } else {
+            output::line(&format!(
+                "{} weights are committed in block {}, encrypted to the beacon's round {}",
+                uids.len(),
+                submitted.block.number,
+                commit.round
+            ));
+            match (&fate, window) {
+                (Some(Fate::Revealed { block }), _) => output::line(&format!("revealed by the chain in block {block}")),
+                (None, Some(window)) => output::line(&format!(
+                    "the chain reveals them from block {} on, by block {} at the latest; see `starling weights commits --netuid {netuid}`",
+                    window.first, window.last
+                )),
+                _ => {}
+            }
+        }
+        match fate {
+            Some(Fate::Refused { block }) => Err(Refused(format!(
+                "the chain dropped the commit in block {block} without revealing it; `starling weights check` tells which rule is broken now"
+            ))
+            .into()),
+            Some(Fate::Unknown) => Err(Refused("the node has forgotten the blocks of the reveal; `starling weights show` tells what is on chain".into()).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn with(mut object: serde_json::Value, more: serde_json::Value) -> serde_json::Value {
+    if let (Some(object), serde_json::Value::Object(more)) = (object.as_object_mut(), more) {
+        object.extend(more);
+    }
+    object
+}
+
+/// Wait, block by block, until the chain has decided.
+async fn decided(
+    chain: &Client,
+    of: Mechanism,
+    hotkey: &dyn Signer,
+    commit: &TimelockedCommit,
+) -> anyhow::Result<Fate> {
+    loop {
+        let fate = chain.timelocked_fate(of, &hotkey.account(), commit).await?;
+        if fate != Fate::Waiting {
+            return Ok(fate);
+        }
+        let clock = chain.epoch_clock(of.netuid).await?;
+        let Some(window) = clock.reveal_window(commit.epoch) else { return Ok(Fate::Unknown) };
+        let next = window.first.max(clock.block.saturating_add(1));
+        tracing::info!("waiting for block {next}, now is {}", clock.block);
+        let seconds = chain.block_seconds().await?.unwrap_or(12.0) * f64::from(next.saturating_sub(clock.block));
+        chain.wait_for_block(next, Duration::from_secs_f64((seconds * 2.0 + 120.0).min(1e7))).await?;
+    }
+}
