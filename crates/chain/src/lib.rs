@@ -19,6 +19,7 @@
 //! ```
 
 mod blocks;
+mod cache;
 mod calls;
 mod client;
 mod decode;
