@@ -35,6 +35,8 @@ mod submit;
 
 pub mod commit_reveal;
 pub mod explain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod names;
 pub mod runtime;
 pub mod value;
