@@ -380,7 +380,8 @@ impl Client {
         let mine = |phase: &Value| {
             Ok(phase.as_variant("ApplyExtrinsic").map(Value::number::<u32>).transpose()? == Some(index))
         };
-        let events = events_of(&records, mine).map_err(ChainError::decode("System.Events", signed.runtime.spec))?;
+        let events = events_of(&records, of_extrinsic(index))
+            .map_err(ChainError::decode("System.Events", signed.runtime.spec))?;
         let fee = events
             .iter()
             .find(|event| event.name == "TransactionFeePaid")
@@ -404,8 +405,16 @@ impl Client {
     }
 }
 
+/// The phase of one transaction.
+pub(crate) fn of_extrinsic(index: u32) -> impl Fn(&Value) -> Result<bool, ShapeError> {
+    move |phase| Ok(phase.as_variant("ApplyExtrinsic").map(Value::number::<u32>).transpose()? == Some(index))
+}
+
 /// Those of a block's events whose phase is of the kind asked for.
-fn events_of(records: &Value, of: impl Fn(&Value) -> Result<bool, ShapeError>) -> Result<Vec<Event>, ShapeError> {
+pub(crate) fn events_of(
+    records: &Value,
+    of: impl Fn(&Value) -> Result<bool, ShapeError>,
+) -> Result<Vec<Event>, ShapeError> {
     let mut events = Vec::new();
     for record in records.list()? {
         if !of(record.get("phase")?)? {
@@ -418,6 +427,16 @@ fn events_of(records: &Value, of: impl Fn(&Value) -> Result<bool, ShapeError>) -
         }
     }
     Ok(events)
+}
+
+/// For the fuzzer.
+pub(crate) fn dispatch_error(runtime: &Runtime, error: &Value) -> ChainError {
+    dispatch(runtime, &Call { pallet: "System", name: "remark", args: Vec::new() }, 1, error)
+}
+
+/// For the fuzzer.
+pub(crate) fn read_refusal(message: &str) -> ChainError {
+    refusal(&Call { pallet: "System", name: "remark", args: Vec::new() }, 1010, message)
 }
 
 /// A dispatch error, by its name in this runtime.
