@@ -377,9 +377,6 @@ impl Client {
         let query = signed.runtime.storage("System", "Events", &[])?;
         let records = self.state_storage(&query.key, Some(block.hash)).await?;
         let records = signed.runtime.read_storage(&query, records.as_deref())?.unwrap_or(Value::List(Vec::new()));
-        let mine = |phase: &Value| {
-            Ok(phase.as_variant("ApplyExtrinsic").map(Value::number::<u32>).transpose()? == Some(index))
-        };
         let events = events_of(&records, of_extrinsic(index))
             .map_err(ChainError::decode("System.Events", signed.runtime.spec))?;
         let fee = events

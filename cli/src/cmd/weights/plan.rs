@@ -1,6 +1,7 @@
 //! `starling weights plan` and `starling weights commits`: when what is sent now is revealed, and what waits for its reveal.
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 use starling_chain::{Mechanism, RevealWindow};
 
@@ -63,6 +64,17 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// One row of `commits`.
+#[derive(Serialize)]
+struct Waiting {
+    epoch: u64,
+    by: &'static str,
+    hash: String,
+    block: u64,
+    round: Option<u64>,
+    reveal_window: Option<RevealWindow>,
+}
+
 /// A hotkey's commits that wait for their reveal.
 #[derive(Debug, Args)]
 pub struct Commits {
@@ -89,32 +101,30 @@ impl Commits {
         let (by_hash, timelocked) =
             futures::try_join!(chain.weight_commits(of, &account), chain.timelocked_commits(of, &account))?;
         let hex = |hash: &[u8; 32]| format!("0x{}", hex::encode(hash));
-        let mut rows: Vec<(u64, &str, String, u64, Option<u64>, Option<RevealWindow>)> = Vec::new();
-        for c in &by_hash {
-            rows.push((c.epoch, "hash", hex(&c.hash), c.block, None, clock.reveal_window(c.epoch)));
-        }
-        for c in &timelocked {
-            rows.push((c.epoch, "timelock", hex(&c.hash), c.block, Some(c.round), clock.reveal_window(c.epoch)));
-        }
-        rows.sort_by_key(|row| (row.0, row.3));
+        let window = |epoch| clock.reveal_window(epoch);
+        let row = |epoch, by, hash, block, round| Waiting {
+            epoch,
+            by,
+            hash: hex(hash),
+            block,
+            round,
+            reveal_window: window(epoch),
+        };
+        let mut rows: Vec<Waiting> = by_hash.iter().map(|c| row(c.epoch, "hash", &c.hash, c.block, None)).collect();
+        rows.extend(timelocked.iter().map(|c| row(c.epoch, "timelock", &c.hash, c.block, Some(c.round))));
+        rows.sort_by_key(|row| (row.epoch, row.block));
         if global.json {
-            let rows: Vec<_> = rows
-                .iter()
-                .map(|(epoch, by, hash, block, round, window)| {
-                    json!({ "epoch": epoch, "by": by, "hash": hash, "block": block, "round": round, "reveal_window": window })
-                })
-                .collect();
-            return output::json(
-                &json!({ "netuid": self.netuid, "mechanism": self.mechanism, "hotkey": account, "block": clock.block, "commits": rows }),
-            );
+            return output::json(&json!({
+                "netuid": self.netuid, "mechanism": self.mechanism, "hotkey": account, "block": clock.block, "commits": rows,
+            }));
         }
         if rows.is_empty() {
             output::line(&format!("no commit of {account} waits for its reveal on subnet {}", self.netuid));
             return Ok(());
         }
         let mut table = output::table(&["epoch", "by", "block", "revealed in blocks", "round", "hash"]);
-        for (epoch, by, hash, block, round, window) in rows {
-            let window = window.map_or_else(|| "over".to_owned(), |w| format!("{} to {}", w.first, w.last));
+        for Waiting { epoch, by, hash, block, round, reveal_window } in rows {
+            let window = reveal_window.map_or_else(|| "over".to_owned(), |w| format!("{} to {}", w.first, w.last));
             let round = round.map(|r| r.to_string()).unwrap_or_default();
             table.add_row([epoch.to_string(), by.to_owned(), block.to_string(), window, round, hash]);
         }
