@@ -162,6 +162,35 @@ impl Runtime {
         Ok(ApiQuery { ty: found.output_ty(), arguments: encoded, function })
     }
 
+    /// A runtime API call whose arguments are SCALE already: for those whose types metadata does not describe.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`].
+    pub fn api_encoded(&self, api: &str, method: &str, arguments: Vec<u8>) -> Result<ApiQuery, ChainError> {
+        let function = format!("{api}_{method}");
+        let found = self.metadata.runtime_api_trait_by_name(api).and_then(|api| api.method_by_name(method));
+        let found = found.ok_or_else(|| self.absent(format!("runtime API {function}")))?;
+        Ok(ApiQuery { ty: found.output_ty(), arguments, function })
+    }
+
+    /// Pallet, call and arguments by name, from a call's bytes.
+    ///
+    /// # Errors
+    /// [`ChainError::Decode`].
+    pub fn read_call(&self, bytes: &[u8]) -> Result<(String, String, Vec<(String, Value)>), ChainError> {
+        let wrong = || ChainError::decode("the call data", self.spec);
+        let value =
+            Value::decode(bytes, self.metadata.outer_enums().call_enum_ty(), self.metadata.types()).map_err(wrong())?;
+        let no_call = || wrong()(crate::value::ShapeError("it is no call".into()));
+        let Value::Variant(pallet, call) = value else { return Err(no_call()) };
+        let Value::Variant(name, fields) = *call else { return Err(no_call()) };
+        match *fields {
+            Value::Record(args) => Ok((pallet, name, args)),
+            Value::Unit => Ok((pallet, name, Vec::new())),
+            _ => Err(no_call()),
+        }
+    }
+
     /// Reads a runtime API's answer.
     ///
     /// # Errors
