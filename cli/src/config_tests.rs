@@ -71,6 +71,23 @@ fn the_example_is_a_valid_file_with_or_without_its_comments() {
     assert_eq!(config.profiles["mine"].netuid, Some(9), "{used}");
 }
 
+/// The body of the fuzz target `config` on what a slip of the finger makes of a real file.
+#[test]
+fn no_text_stops_the_program() {
+    let real = format!("network = \"mine\"\n[profiles.mine]\nendpoints = [\"ws://a:1\"]\nnetuid = 9\n{EXAMPLE}");
+    assert!(Config::parse(&real).is_ok());
+    for at in 0..real.len() {
+        let _ = Config::parse(&real[..at]);
+        for other in ["", "[", "\"", "=", "\n", "9", "\u{0}", "\u{1f426}"] {
+            let _ = Config::parse(&format!("{}{other}{}", &real[..at], &real[at + 1..]));
+        }
+    }
+    for deep in ["[", "{a=", "a.", "[a.", "[["] {
+        let _ = Config::parse(&deep.repeat(100_000));
+        let _ = Config::parse(&format!("x = {}", deep.repeat(100_000)));
+    }
+}
+
 #[test]
 fn the_file_is_looked_for_where_people_expect_it() {
     let of = |pairs: &[(&str, &str)]| {

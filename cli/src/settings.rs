@@ -360,7 +360,7 @@ fn is_url(text: &str) -> bool {
 }
 
 /// True for an address of this machine.
-fn is_here(url: &str) -> bool {
+pub(crate) fn is_here(url: &str) -> bool {
     ["ws://127.", "ws://localhost", "ws://[::1]"].iter().any(|start| url.starts_with(start))
 }
 

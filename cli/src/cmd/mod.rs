@@ -16,7 +16,11 @@ pub mod subnet;
 pub mod wallet;
 pub mod weights;
 
-use std::{io::IsTerminal, path::Path, time::Duration};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use starling_chain::{Client, Endpoints, Options};
@@ -24,7 +28,7 @@ use starling_protocol::keys::{Account, Signature, Signer};
 use starling_wallet::{Keypair, Part, Password, Passwords, Wallet, WalletLocation};
 use zeroize::Zeroizing;
 
-use crate::Global;
+use crate::{Global, settings::is_here};
 
 /// The hash of a block that a person named by its number; `None` for the newest.
 pub async fn at(chain: &Client, block: Option<u32>) -> anyhow::Result<Option<[u8; 32]>> {
@@ -78,10 +82,20 @@ pub fn ask_twice(prompt: &str) -> anyhow::Result<Password> {
     Ok(Password::new(&first))
 }
 
+/// `starling/metadata` in the XDG cache folder.
+fn cache_folder() -> Option<PathBuf> {
+    let variable = |key: &str| std::env::var_os(key).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    Some(folder.join("starling/metadata"))
+}
+
 impl Global {
     /// How the chain is reached.
     pub fn endpoints(&self) -> Endpoints {
-        Endpoints { urls: self.endpoints.clone(), genesis: self.genesis, ..Endpoints::default() }
+        // A chain on this machine answers as fast as the disk, and its runtime may be rebuilt under the same version.
+        let elsewhere = !self.endpoints.iter().all(|url| is_here(url));
+        let cache = if elsewhere { cache_folder() } else { None };
+        Endpoints { urls: self.endpoints.clone(), genesis: self.genesis, cache, ..Endpoints::default() }
     }
 
     /// Connect to the chain within the timeout.

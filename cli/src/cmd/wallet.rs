@@ -1,5 +1,6 @@
 //! `starling wallet`: keys on disk, in the layout and the encryption of the official tools. One file per group of subcommands.
 
+mod import;
 mod inspect;
 mod make;
 mod protect;
@@ -25,6 +26,8 @@ enum Action {
     NewHotkey(make::NewHotkey),
     /// Restore a key from its words, its seed or its private key.
     Regen(make::Regen),
+    /// Take over a key that polkadot-js, Talisman or SubWallet exported as JSON.
+    Import(import::Import),
     /// Write the public coldkey file alone: all that a machine needs that only reads or mines.
     RegenColdkeypub(make::RegenColdkeypub),
     /// All wallets and their hotkeys.
@@ -67,6 +70,7 @@ impl Wallet {
             Action::New(c) => c.run(global),
             Action::NewHotkey(c) => c.run(global),
             Action::Regen(c) => c.run(global),
+            Action::Import(c) => c.run(global),
             Action::RegenColdkeypub(c) => c.run(global),
             Action::List => inspect::list(global),
             Action::Show => inspect::show(global),

@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use serde_json::{Value as Json, json};
 use starling_protocol::keys::Account;
 
 use crate::{
-    ChainError, Endpoints,
+    ChainError, Endpoints, cache,
     link::Link,
     runtime::{ApiQuery, NEWEST_METADATA, Runtime, StorageQuery, metadata_answer, metadata_request},
     submit::UnderWay,
@@ -98,6 +99,8 @@ struct Inner {
     link: Link,
     options: Options,
     genesis: [u8; 32],
+    /// Where metadata is kept.
+    cache: Option<PathBuf>,
     runtimes: Mutex<Runtimes>,
     queues: Mutex<HashMap<Account, Queue>>,
 }
@@ -156,7 +159,14 @@ impl Client {
         link.connect().await?;
         let genesis = link.genesis().ok_or_else(|| ChainError::Invalid("the chain has no block 0".into()))?;
         Ok(Self {
-            inner: Arc::new(Inner { link, options, genesis, runtimes: Mutex::default(), queues: Mutex::default() }),
+            inner: Arc::new(Inner {
+                link,
+                options,
+                genesis,
+                cache: endpoints.cache.clone(),
+                runtimes: Mutex::default(),
+                queues: Mutex::default(),
+            }),
             mode: Mode::Send,
         })
     }
@@ -293,14 +303,17 @@ impl Client {
 
     /// As [`Client::runtime`], after asking for the version now.
     pub(crate) async fn fresh_runtime(&self, at: Option<[u8; 32]>) -> Result<Arc<Runtime>, ChainError> {
-        let version = self.version(at).await?;
+        // A short command asks for the code at once, since it will want it; who knows runtimes already asks if there is a new one.
+        let first = lock(&self.inner.runtimes).by_spec.is_empty();
+        let code = async { if first { self.code_hash(at).await } else { Ok(None) } };
+        let (version, code) = futures::try_join!(self.version(at), code)?;
         let known = lock(&self.inner.runtimes).by_spec.get(&version.spec_version).cloned();
         let runtime = match known {
             Some(runtime) => runtime,
-            None => match self.fetch_runtime(&version, at).await {
+            None => match self.fetch_runtime(&version, code, at).await {
                 // What one node garbles another may say properly.
                 Err(error @ ChainError::Decode { .. }) if self.link().distrust(&error.to_string()).await => {
-                    Arc::new(self.fetch_runtime(&version, at).await?)
+                    Arc::new(self.fetch_runtime(&version, None, at).await?)
                 }
                 fetched => Arc::new(fetched?),
             },
@@ -324,15 +337,66 @@ impl Client {
         Ok(runtime)
     }
 
-    async fn fetch_runtime(&self, version: &Version, at: Option<[u8; 32]>) -> Result<Runtime, ChainError> {
+    /// The runtime of a version: from disk if it is kept there, else from the node.
+    async fn fetch_runtime(
+        &self,
+        version: &Version,
+        code: Option<[u8; 32]>,
+        at: Option<[u8; 32]>,
+    ) -> Result<Runtime, ChainError> {
         let build =
             |bytes: &[u8]| Runtime::new(bytes, version.spec_version, version.transaction_version, self.inner.genesis);
+        let code = match code {
+            None => self.code_hash(at).await?,
+            code => code,
+        };
+        let kept = self.inner.cache.as_ref().zip(code).map(|(folder, code)| (folder, self.cache_key(version, code)));
+        if let Some((folder, key)) = &kept
+            && let Some(bytes) = cache::load(folder, key)
+        {
+            match build(&bytes) {
+                Ok(runtime) => return Ok(runtime),
+                Err(_) => cache::forget(folder, key),
+            }
+        }
+        let bytes = self.fetch_metadata(at).await?;
+        let runtime = build(&bytes)?;
+        // Only what was asked of one runtime: an upgrade in between would put the new one's words under the old one's name.
+        if let Some((folder, key)) = &kept
+            && self.code_hash(at).await? == Some(key.code)
+        {
+            cache::store(folder, key, &bytes);
+        }
+        Ok(runtime)
+    }
+
+    fn cache_key(&self, version: &Version, code: [u8; 32]) -> cache::Key {
+        let (spec, transaction) = (version.spec_version, version.transaction_version);
+        cache::Key { genesis: self.inner.genesis, spec, transaction, code }
+    }
+
+    /// The hash of the runtime's code; `None` where nothing is kept under it, and from nodes that do not tell.
+    async fn code_hash(&self, at: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, ChainError> {
+        if self.inner.cache.is_none() {
+            return Ok(None);
+        }
+        let mut params = vec![hex_json(b":code")];
+        params.extend(at.iter().map(|hash| hex_json(hash)));
+        match self.link().request::<Option<String>>("state_getStorageHash", params).await {
+            Ok(hash) => Ok(hash.as_deref().and_then(parse_hash)),
+            Err(ChainError::Node { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The newest metadata that both sides know.
+    async fn fetch_metadata(&self, at: Option<[u8; 32]>) -> Result<Vec<u8>, ChainError> {
         for newest in [NEWEST_METADATA, 15] {
             let answer = self.state_call("Metadata_metadata_at_version", &metadata_request(newest), at).await;
             match answer {
                 Ok(bytes) => {
                     if let Some(metadata) = metadata_answer(&bytes)? {
-                        return build(metadata);
+                        return Ok(metadata.to_vec());
                     }
                 }
                 // Runtimes of before 2023 do not have the method: state_getMetadata below serves them.
@@ -342,7 +406,7 @@ impl Client {
         }
         let params = at.iter().map(|hash| hex_json(hash)).collect();
         let read = |text: String| parse_hex(&text).ok_or_else(|| bad_answer("state_getMetadata", &text));
-        build(&self.link().request_as("state_getMetadata", params, read).await?)
+        self.link().request_as("state_getMetadata", params, read).await
     }
 
     // --- reads ---

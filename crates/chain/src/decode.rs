@@ -11,7 +11,7 @@ use scale_info::{Field, PortableRegistry, TypeDef, TypeDefPrimitive, form::Porta
 use crate::value::{ShapeError, Value};
 
 /// Deepest nesting read; subtensor's deepest type (a call in a call in an event) has under 20.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 /// Most values read at once; a metagraph of 4096 neurons has under 100,000.
 const MAX_VALUES: usize = 4 << 20;
 /// Most items of no size in one list.

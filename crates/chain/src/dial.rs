@@ -181,6 +181,11 @@ fn refusal(head: &[u8]) -> Option<Refusal> {
     Some(Refusal { status: code, after, reason })
 }
 
+/// For the fuzzer.
+pub(crate) fn read_refusal(head: &[u8]) {
+    let _ = refusal(head);
+}
+
 /// Seconds, or a date.
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     match value.parse::<u32>() {

@@ -19,6 +19,7 @@
 //! ```
 
 mod blocks;
+mod cache;
 mod calls;
 mod client;
 mod decode;
@@ -38,6 +39,8 @@ mod submit;
 
 pub mod commit_reveal;
 pub mod explain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod names;
 pub mod runtime;
 pub mod value;

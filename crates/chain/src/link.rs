@@ -505,7 +505,7 @@ fn together(mut failures: Vec<ChainError>) -> ChainError {
 }
 
 /// Whether a refusal is about the number of requests, not about this one; with the pause that it asks for.
-fn too_many(error: &ChainError) -> Option<Option<Duration>> {
+pub(crate) fn too_many(error: &ChainError) -> Option<Option<Duration>> {
     let ChainError::Node { code, message, .. } = error else { return None };
     let message = message.to_ascii_lowercase();
     let said = ["too many requests", "rate limit", "429"].iter().any(|words| message.contains(words));

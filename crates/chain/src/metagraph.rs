@@ -156,7 +156,12 @@ pub(crate) fn no_subnet(netuid: u16) -> ChainError {
     ChainError::NotFound(format!("there is no subnet {netuid}: `starling subnet list` shows those there are"))
 }
 
-fn read_metagraph(graph: &Value, netuid: u16, block: BlockRef, trust: &[u16]) -> Result<Metagraph, ShapeError> {
+pub(crate) fn read_metagraph(
+    graph: &Value,
+    netuid: u16,
+    block: BlockRef,
+    trust: &[u16],
+) -> Result<Metagraph, ShapeError> {
     let hotkeys = graph.get("hotkeys")?.map(Value::account)?;
     let coldkeys = graph.get("coldkeys")?.map(Value::account)?;
     if hotkeys.len() != coldkeys.len() || hotkeys.len() > usize::from(u16::MAX) {

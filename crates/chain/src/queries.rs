@@ -302,7 +302,7 @@ pub(crate) fn read_subnet(info: &Value) -> Result<Option<Subnet>, ShapeError> {
     }))
 }
 
-fn read_commitment(registration: &Value) -> Result<Option<Commitment>, ShapeError> {
+pub(crate) fn read_commitment(registration: &Value) -> Result<Option<Commitment>, ShapeError> {
     let block = registration.get("block")?.number()?;
     let fields = registration.get("info")?.field_or_self("fields").list()?;
     let Some(first) = fields.first() else { return Ok(None) };

@@ -3,16 +3,21 @@
 //! Invariant: pallets, calls, storage, runtime APIs, errors and extensions are found by name (design D6); what is not there is
 //! [`ChainError::Absent`] with the spec version, never a guess.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use parity_scale_codec::{Compact, Decode as _, Encode as _};
+use frame_metadata::RuntimeMetadata;
+use parity_scale_codec::{Compact, Decode as _, DecodeAll as _, Encode as _};
+use scale_info::{PortableRegistry, TypeDef};
 use subxt::{
     ArcMetadata, Metadata, OfflineClient, OfflineClientAtBlock, SubstrateConfig,
     config::substrate::{H256, SpecVersionForRange},
     ext::{frame_decode::storage::StorageHasher, scale_value::Composite},
 };
 
-use crate::{ChainError, value::Value};
+use crate::{ChainError, decode::MAX_DEPTH, value::Value};
 
 /// Newest metadata version this client reads.
 pub const NEWEST_METADATA: u32 = 16;
@@ -64,7 +69,10 @@ impl Runtime {
     /// [`ChainError::Decode`].
     pub fn new(bytes: &[u8], spec: u32, transaction_version: u32, genesis: [u8; 32]) -> Result<Self, ChainError> {
         let decode = |reason: String| ChainError::Decode { what: "the runtime's metadata".into(), spec, reason };
-        let metadata = Metadata::decode_from(bytes).map_err(|error| decode(error.to_string()))?.arc();
+        let metadata = read_metadata(bytes).map_err(decode)?.arc();
+        if let Some(ty) = endless(metadata.types()) {
+            return Err(decode(format!("its type {ty} contains itself, or nests too deep")));
+        }
         let every_block = SpecVersionForRange { block_range: 0..u64::MAX, spec_version: spec, transaction_version };
         let config = SubstrateConfig::builder()
             .set_genesis_hash(H256(genesis))
@@ -232,7 +240,7 @@ impl Runtime {
     pub fn has_variant(&self, type_name: &str, variant: &str) -> bool {
         self.metadata.types().types.iter().any(|ty| {
             ty.ty.path.ident().as_deref() == Some(type_name)
-                && matches!(&ty.ty.type_def, scale_info::TypeDef::Variant(def) if def.variants.iter().any(|v| v.name == variant))
+                && matches!(&ty.ty.type_def, TypeDef::Variant(def) if def.variants.iter().any(|v| v.name == variant))
         })
     }
 
@@ -246,6 +254,66 @@ impl Runtime {
             docs: variant.docs.join(" ").trim().to_owned(),
         })
     }
+}
+
+/// The metadata in `RuntimeMetadataPrefixed`. (Not `Metadata::decode_from`: it guesses at other forms, and of bytes that begin with
+/// their own length it does so for ever.)
+fn read_metadata(bytes: &[u8]) -> Result<Metadata, String> {
+    let rest = bytes.strip_prefix(b"meta").ok_or("it does not begin with `meta`")?;
+    let found = RuntimeMetadata::decode_all(&mut &*rest).map_err(|error| error.to_string())?;
+    let made = match found {
+        RuntimeMetadata::V14(metadata) => Metadata::from_v14(metadata),
+        RuntimeMetadata::V15(metadata) => Metadata::from_v15(metadata),
+        RuntimeMetadata::V16(metadata) => Metadata::from_v16(metadata),
+        other => {
+            return Err(format!("it is of version {}, this client reads 14 to {NEWEST_METADATA}", other.version()));
+        }
+    };
+    made.map_err(|error| error.to_string())
+}
+
+/// A type that contains itself other than through a list or a variant, or nests deeper than any value that is read: no runtime has
+/// one, and an encoder that follows it never comes back.
+fn endless(types: &PortableRegistry) -> Option<u32> {
+    let inner = |id: u32| -> Vec<u32> {
+        match types.resolve(id).map(|ty| &ty.type_def) {
+            Some(TypeDef::Composite(def)) => def.fields.iter().map(|field| field.ty.id).collect(),
+            Some(TypeDef::Tuple(def)) => def.fields.iter().map(|field| field.id).collect(),
+            Some(TypeDef::Array(def)) => vec![def.type_param.id],
+            Some(TypeDef::Compact(def)) => vec![def.type_param.id],
+            _ => Vec::new(),
+        }
+    };
+    // Depth first, without recursion: the depth is the sender's choice. `depths` has the types that are done.
+    let (mut depths, mut open) = (HashMap::new(), HashSet::new());
+    for start in types.types.iter().map(|ty| ty.id) {
+        if depths.contains_key(&start) {
+            continue;
+        }
+        let mut path = vec![(start, inner(start), 0)];
+        open.insert(start);
+        while let Some((id, rest, deepest)) = path.last_mut() {
+            match rest.pop() {
+                Some(next) if open.contains(&next) => return Some(next),
+                Some(next) => match depths.get(&next) {
+                    Some(depth) => *deepest = (*deepest).max(1 + depth),
+                    None => {
+                        // Looked at again once its depth is known.
+                        rest.push(next);
+                        open.insert(next);
+                        path.push((next, inner(next), 0));
+                    }
+                },
+                None if *deepest > MAX_DEPTH => return Some(*id),
+                None => {
+                    open.remove(id);
+                    depths.insert(*id, *deepest);
+                    path.pop();
+                }
+            }
+        }
+    }
+    None
 }
 
 fn hash_key(hasher: StorageHasher, encoded: &[u8], key: &mut Vec<u8>) {

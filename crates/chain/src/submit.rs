@@ -441,7 +441,7 @@ impl Client {
 }
 
 /// The events of one transaction among all of a block's.
-fn events_of(records: &Value, index: u32) -> Result<Vec<Event>, ShapeError> {
+pub(crate) fn events_of(records: &Value, index: u32) -> Result<Vec<Event>, ShapeError> {
     let mut events = Vec::new();
     for record in records.list()? {
         let Some(phase) = record.get("phase")?.as_variant("ApplyExtrinsic") else { continue };
@@ -455,6 +455,16 @@ fn events_of(records: &Value, index: u32) -> Result<Vec<Event>, ShapeError> {
         }
     }
     Ok(events)
+}
+
+/// For the fuzzer.
+pub(crate) fn dispatch_error(runtime: &Runtime, error: &Value) -> ChainError {
+    dispatch(runtime, &Call { pallet: "System", name: "remark", args: Vec::new() }, 1, error)
+}
+
+/// For the fuzzer.
+pub(crate) fn read_refusal(message: &str) -> ChainError {
+    refusal(&Call { pallet: "System", name: "remark", args: Vec::new() }, 1010, message)
 }
 
 /// A dispatch error, by its name in this runtime.

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use starling_chain::{ChainError, Client, Options, value::Value};
+use starling_chain::{ChainError, Client, Endpoints, Options, value::Value};
 use starling_wallet::Keypair;
 use support::{
     node::{Answer, Node, hash, metadata},
@@ -304,4 +304,36 @@ async fn submissions_of_one_account_stand_in_line_for_their_nonce() {
     submitted.sort();
     submitted.dedup();
     assert_eq!(submitted.len(), 8);
+}
+
+#[tokio::test]
+async fn metadata_is_fetched_once_per_runtime_even_by_later_processes_and_anew_when_the_kept_one_is_damaged() {
+    let (Some(old), Some(new)) = (metadata("devnet-240.v15.scale"), metadata(FILE)) else { return };
+    let (node, dir) = (Node::start(240, old, 5).await, tempfile::tempdir().unwrap());
+    let endpoints = Endpoints { cache: Some(dir.path().join("cache")), ..Endpoints::one(&node.url()) };
+    // Each is a process of its own, as far as the cache can tell.
+    let fresh = async || {
+        let client = Client::connect_to(&endpoints, options()).await.unwrap();
+        client.storage("System", "Number", &[], None).await.unwrap();
+        client
+    };
+    fresh().await;
+    fresh().await;
+    assert_eq!(node.state().metadata_fetches, 1);
+    for file in std::fs::read_dir(dir.path().join("cache")).unwrap() {
+        let path = file.unwrap().path();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    }
+    fresh().await;
+    assert_eq!(node.state().metadata_fetches, 2, "half a file is none");
+    fresh().await;
+    assert_eq!(node.state().metadata_fetches, 2, "and is replaced");
+    // The code may change while the version stays, as on a chain of one's own.
+    node.state().metadata = new;
+    fresh().await;
+    assert_eq!(node.state().metadata_fetches, 3);
+    node.state().spec = 381;
+    fresh().await;
+    assert_eq!(node.state().metadata_fetches, 4);
 }

@@ -90,11 +90,18 @@ pub fn read_snapshot(path: &Path) -> Result<Snapshot, LocalnetError> {
         return Err(failed(format!("it has {size} bytes; at most {MAX_SNAPSHOT} are read")));
     }
     let bytes = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
-    let wrong = |e: serde_json::Error| {
-        failed(format!("it is no metagraph as `starling metagraph NETUID --json` prints it: {e}"))
-    };
-    let snapshot: Snapshot = serde_json::from_slice(&bytes).map_err(wrong)?;
-    snapshot.check().map_err(failed)?;
+    parse_snapshot(&bytes).map_err(failed)
+}
+
+/// Reads a snapshot's bytes.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_snapshot(bytes: &[u8]) -> Result<Snapshot, String> {
+    let wrong =
+        |e: serde_json::Error| format!("it is no metagraph as `starling metagraph NETUID --json` prints it: {e}");
+    let snapshot: Snapshot = serde_json::from_slice(bytes).map_err(wrong)?;
+    snapshot.check()?;
     Ok(snapshot)
 }
 

@@ -63,6 +63,14 @@ pub enum WalletError {
         /// Why.
         source: VaultError,
     },
+    /// A key exported by another tool cannot be read.
+    #[error("{}: {source}", path.display())]
+    Export {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: crate::polkadot_js::ExportError,
+    },
     /// Far larger than any keyfile.
     #[error("{} has {length} bytes, a keyfile has at most {limit}: is it the right file?", path.display())]
     TooLarge {

@@ -25,9 +25,12 @@
 
 mod disk;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keyfile;
 mod keypair;
 pub mod password;
+pub mod polkadot_js;
 pub mod vault;
 mod wallet;
 

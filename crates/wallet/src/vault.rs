@@ -92,8 +92,30 @@ fn nacl(bytes: &[u8], key: &[u8; 32]) -> Result<Zeroizing<Vec<u8>>, VaultError> 
     cipher.decrypt(nonce.into(), sealed).map(Zeroizing::new).map_err(|_| VaultError::WrongPassword)
 }
 
+/// For the fuzzer: everything but the making of keys, with authenticators that fit.
+pub(crate) fn read_sealed(bytes: &[u8]) {
+    let _ = nacl(bytes, &[7; 32]);
+    let _ = nacl(&[NACL, bytes].concat(), &[7; 32]);
+    let _ = fernet(bytes, &[7; 32]);
+    let token = |signed: &[u8]| {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&[7; 16]).ok()?;
+        mac.update(signed);
+        let token = [signed, &mac.finalize().into_bytes()].concat();
+        Some(base64::engine::general_purpose::URL_SAFE.encode(token))
+    };
+    if let Some(token) = token(bytes) {
+        let _ = fernet(token.as_bytes(), &[7; 32]);
+    }
+    if let Ok((_, _, content)) = ansible_parts(bytes) {
+        let _ = unpad(content);
+    }
+    let _ = unpad(Zeroizing::new(bytes.to_vec()));
+}
+
+type AnsibleParts = (Vec<u8>, Vec<u8>, Zeroizing<Vec<u8>>);
+
 /// ansible-vault 1.1: a header line, then hex of three hex lines: salt, HMAC, ciphertext.
-fn ansible(bytes: &[u8], password: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+fn ansible_parts(bytes: &[u8]) -> Result<AnsibleParts, VaultError> {
     let text = std::str::from_utf8(bytes).map_err(|_| VaultError::Damaged("it is not text"))?;
     let (header, body) = text.split_once('\n').ok_or(VaultError::Damaged("it has only one line"))?;
     if !header.trim_end().ends_with(";AES256") {
@@ -103,14 +125,22 @@ fn ansible(bytes: &[u8], password: &str) -> Result<Zeroizing<Vec<u8>>, VaultErro
     let inner = hex::decode(digits).map_err(|_| VaultError::Damaged("its lines are not hex"))?;
     let mut parts = inner.split(|b| *b == b'\n').map(hex::decode);
     let mut part = || parts.next().and_then(Result::ok).ok_or(VaultError::Damaged("it lacks salt, HMAC or content"));
-    let (salt, mac, mut content) = (part()?, part()?, Zeroizing::new(part()?));
+    Ok((part()?, part()?, Zeroizing::new(part()?)))
+}
+
+fn ansible(bytes: &[u8], password: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let (salt, mac, mut content) = ansible_parts(bytes)?;
     let mut keys = Zeroizing::new([0; 80]);
     pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), &salt, ANSIBLE_ROUNDS, keys.as_mut_slice());
     let (cipher_key, rest) = keys.split_at(32);
     let (mac_key, iv) = rest.split_at(32);
     verify(mac_key, &content, &mac)?;
     ctr::Ctr128BE::<aes::Aes256>::new(cipher_key.into(), iv.into()).apply_keystream(&mut content);
-    // PKCS#7 to 16 bytes.
+    unpad(content)
+}
+
+/// PKCS#7 to 16 bytes.
+fn unpad(mut content: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     let padding = content.last().copied().map(usize::from).filter(|n| (1..=16).contains(n));
     let length = padding.and_then(|n| content.len().checked_sub(n)).ok_or(VaultError::Damaged("its padding"))?;
     content.truncate(length);

@@ -74,20 +74,20 @@ pub struct RegenColdkeypub {
 
 /// How a key is kept.
 #[derive(Debug, Args)]
-struct How {
+pub(super) struct How {
     /// Keep the coldkey unencrypted: whoever reads the file owns it.
     #[arg(long)]
     no_password: bool,
     /// Replace keys that are there. They are lost unless their words are kept.
     #[arg(long)]
-    overwrite: bool,
+    pub(super) overwrite: bool,
     #[command(flatten)]
-    show: Show,
+    pub(super) show: Show,
 }
 
 /// What is printed of a secret.
 #[derive(Debug, Args)]
-struct Show {
+pub(super) struct Show {
     /// Print the recovery words with the result. They are the key: for a screen that nobody else sees.
     #[arg(long)]
     show_mnemonic: bool,
@@ -102,7 +102,7 @@ fn from_uri(uri: Option<&String>) -> anyhow::Result<Keypair> {
 
 impl How {
     /// The password for a key that is to be written, unless it is to be kept plain.
-    fn password(&self, global: &Global, plain: bool, path: &Path) -> anyhow::Result<Option<Password>> {
+    pub(super) fn password(&self, global: &Global, plain: bool, path: &Path) -> anyhow::Result<Option<Password>> {
         if plain || self.no_password { Ok(None) } else { global.new_password(path).map(Some) }
     }
 }
@@ -189,7 +189,7 @@ impl RegenColdkeypub {
     }
 }
 
-fn secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+pub(super) fn secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET as usize));
     if file == Path::new("-") {
         std::io::stdin().lock().take(MAX_SECRET).read_to_string(&mut text).context("reading stdin")?;
@@ -203,12 +203,17 @@ fn secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-fn warn_plain(path: &Path) {
+pub(super) fn warn_plain(path: &Path) {
     tracing::warn!("the coldkey is not encrypted: whoever reads {} owns it", path.display());
 }
 
 /// What was written; the words only if they were asked for.
-fn told(global: &Global, location: &WalletLocation, keys: &[(Part, &Keypair)], show: &Show) -> anyhow::Result<()> {
+pub(super) fn told(
+    global: &Global,
+    location: &WalletLocation,
+    keys: &[(Part, &Keypair)],
+    show: &Show,
+) -> anyhow::Result<()> {
     let words = |key: &Keypair| key.phrase().filter(|_| show.show_mnemonic).map(str::to_owned);
     if global.json {
         let mut told = json!({ "path": location.path, "wallet": location.name, "hotkey_name": location.hotkey });

@@ -1,0 +1,130 @@
+//! What a node may send, as functions of bytes: the bodies of the fuzz targets in `fuzz/`, also driven by `tests/fuzzing.rs`.
+//!
+//! Invariant of each: it returns, whatever the bytes; true if they made sense. Not part of the API.
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+
+use crate::{
+    BlockRef, ChainError, client, dial, hyperparameters,
+    metagraph::{read_axon, read_metagraph},
+    queries,
+    runtime::{Runtime, metadata_answer},
+    submit,
+    value::Value,
+    weights,
+};
+
+/// Runtime APIs that the client calls, with arguments.
+fn apis() -> [(&'static str, Vec<Value>); 6] {
+    let netuid = || Value::from(1_u16);
+    [
+        ("get_metagraph", vec![netuid()]),
+        ("get_subnet_hyperparams_v3", vec![netuid()]),
+        ("get_subnet_hyperparams_v2", vec![netuid()]),
+        ("get_subnet_hyperparams", vec![netuid()]),
+        ("get_subnets_info_v2", vec![]),
+        ("get_dynamic_info", vec![netuid()]),
+    ]
+}
+
+/// Metadata, and names looked up and written by it.
+pub fn metadata(bytes: &[u8]) -> bool {
+    let Ok(runtime) = Runtime::new(bytes, 1, 1, [0; 32]) else { return false };
+    for (method, arguments) in apis() {
+        if let Ok(query) = runtime.api("SubnetInfoRuntimeApi", method, &arguments) {
+            let _ = runtime.read_api(&query, &[1; 64]);
+        }
+    }
+    for (entry, keys) in [("Axons", vec![Value::from(1_u16), [1; 32].into()]), ("Tempo", vec![Value::from(1_u16)])] {
+        if let Ok(query) = runtime.storage("SubtensorModule", entry, &keys) {
+            let _ = runtime.read_storage(&query, Some(&[1; 64]));
+            let _ = runtime.read_storage(&query, None);
+        }
+    }
+    let weights =
+        [("netuid", 1_u16.into()), ("dests", [1_u16].as_slice().into()), ("weights", [1_u16].as_slice().into())];
+    let _ = runtime.call("SubtensorModule", "set_weights", &[&weights[..], &[("version_key", 0_u64.into())]].concat());
+    let _ = runtime.has_variant("Data", "Raw1");
+    for index in 0..=u8::MAX {
+        let _ = runtime.module_error(index, index);
+    }
+    true
+}
+
+/// The node's answer around metadata.
+pub fn metadata_envelope(bytes: &[u8]) {
+    let _ = metadata_answer(bytes);
+}
+
+/// A runtime API's answer: the first byte chooses which.
+pub fn answer(runtime: &Runtime, bytes: &[u8]) -> bool {
+    let Some((which, bytes)) = bytes.split_first() else { return false };
+    let apis = apis();
+    let (method, arguments) = &apis[usize::from(*which) % apis.len()];
+    let Ok(query) = runtime.api("SubnetInfoRuntimeApi", method, arguments) else { return false };
+    let Ok(value) = runtime.read_api(&query, bytes) else { return false };
+    let block = BlockRef { number: 1, hash: [1; 32] };
+    let inner = value.optional().ok().flatten().unwrap_or(&value);
+    let graph = read_metagraph(inner, 1, block, &[]).is_ok();
+    let hyperparameters = hyperparameters::read(inner).and_then(hyperparameters::Hyperparameters::new).is_ok();
+    let subnets =
+        value.list().is_ok_and(|list| list.iter().filter(|info| queries::read_subnet(info).is_ok()).count() > 0);
+    graph || hyperparameters || subnets
+}
+
+/// A storage value: the first byte chooses which.
+pub fn storage(runtime: &Runtime, bytes: &[u8]) -> bool {
+    let Some((which, bytes)) = bytes.split_first() else { return false };
+    let (netuid, account) = (Value::from(1_u16), Value::from([1; 32]));
+    let entries = [
+        ("SubtensorModule", "Axons", vec![netuid.clone(), account.clone()]),
+        ("SubtensorModule", "WeightCommits", vec![netuid.clone(), account.clone()]),
+        ("SubtensorModule", "Weights", vec![netuid.clone(), netuid.clone()]),
+        ("Commitments", "CommitmentOf", vec![netuid.clone(), account.clone()]),
+        ("System", "Account", vec![account]),
+        ("SubtensorModule", "ValidatorTrust", vec![netuid]),
+    ];
+    let (pallet, entry, keys) = &entries[usize::from(*which) % entries.len()];
+    let Ok(query) = runtime.storage(pallet, entry, keys) else { return false };
+    let Ok(Some(value)) = runtime.read_storage(&query, Some(bytes)) else { return false };
+    let _ = read_axon(&value);
+    let _ = queries::read_commitment(&value);
+    true
+}
+
+/// A block's events.
+pub fn events(runtime: &Runtime, bytes: &[u8]) -> bool {
+    let Ok(query) = runtime.storage("System", "Events", &[]) else { return false };
+    let Ok(Some(records)) = runtime.read_storage(&query, Some(bytes)) else { return false };
+    let mut some = false;
+    for index in 0..4 {
+        let Ok(events) = submit::events_of(&records, index) else { continue };
+        for event in events {
+            some = true;
+            let _ = submit::dispatch_error(runtime, event.fields.field_or_self("dispatch_error"));
+        }
+    }
+    some
+}
+
+/// What a node says in plain text: hex, numbers, the head of an HTTP answer, refusals.
+pub fn words(bytes: &[u8]) {
+    dial::read_refusal(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = (client::parse_hash(text), client::parse_number(text), client::parse_hex(text));
+        let _ = submit::read_refusal(text);
+        let error = ChainError::Node { method: "m".into(), code: 1010, message: text.to_owned() };
+        let _ = (error.to_string(), crate::link::too_many(&error));
+    }
+}
+
+/// A weights file: uid to weight.
+pub fn weights_file(bytes: &[u8]) {
+    let Ok(parsed) = serde_json::from_slice::<BTreeMap<u16, f64>>(bytes) else { return };
+    let (uids, values): (Vec<u16>, Vec<f64>) = parsed.into_iter().unzip();
+    if let Ok((uids, values)) = weights::quantise(&uids, &values) {
+        assert!(uids.len() == values.len() && values.iter().all(|value| *value > 0));
+        assert!(values.is_empty() || values.contains(&u16::MAX));
+    }
+}

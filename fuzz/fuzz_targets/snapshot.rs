@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| { let _ = starling_localnet::parse_snapshot(data); });
