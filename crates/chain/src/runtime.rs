@@ -51,6 +51,9 @@ pub struct ApiQuery {
     ty: u32,
 }
 
+/// A call as it was read from its bytes: pallet, name, arguments by name.
+pub type ReadCall = (String, String, Vec<(String, Value)>);
+
 /// An error variant as metadata describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleError {
@@ -185,7 +188,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`ChainError::Decode`].
-    pub fn read_call(&self, bytes: &[u8]) -> Result<(String, String, Vec<(String, Value)>), ChainError> {
+    pub fn read_call(&self, bytes: &[u8]) -> Result<ReadCall, ChainError> {
         let wrong = || ChainError::decode("the call data", self.spec);
         let value =
             Value::decode(bytes, self.metadata.outer_enums().call_enum_ty(), self.metadata.types()).map_err(wrong())?;
