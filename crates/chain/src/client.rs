@@ -298,7 +298,8 @@ impl Client {
                 }
             }
         }
-        self.fresh_runtime(at).await
+        // Boxed: it is rare, and every read nests it.
+        Box::pin(self.fresh_runtime(at)).await
     }
 
     /// As [`Client::runtime`], after asking for the version now.
@@ -517,14 +518,14 @@ impl Client {
     ) -> Result<Arc<Runtime>, ChainError> {
         use ChainError::{Absent, Arguments, Decode, Node};
         if at.is_none() && matches!(error, Absent { .. } | Arguments { .. } | Decode { .. } | Node { .. }) {
-            let new = self.fresh_runtime(None).await?;
+            let new = Box::pin(self.fresh_runtime(None)).await?;
             if new.spec != old.spec {
                 return Ok(new);
             }
         }
         // Bytes that do not fit the metadata may be this node's fault alone.
         if matches!(error, Decode { .. }) && self.link().distrust(&error.to_string()).await {
-            return self.fresh_runtime(at).await;
+            return Box::pin(self.fresh_runtime(at)).await;
         }
         Err(error)
     }
