@@ -48,7 +48,7 @@ pub async fn at(chain: &Client, block: Option<u32>) -> anyhow::Result<Option<[u8
 /// Who signs.
 pub enum Hand {
     /// With this key.
-    Key(Keypair),
+    Key(Box<Keypair>),
     /// Nobody yet: a dry run ends before the signature.
     Named(Account),
 }
@@ -123,7 +123,7 @@ impl Global {
                 _ => self.location()?.coldkey_account()?,
             }));
         }
-        Ok(Hand::Key(Wallet::open(&self.location()?)?.key(part, &self.passwords())?))
+        Ok(Hand::Key(Box::new(Wallet::open(&self.location()?)?.key(part, &self.passwords())?)))
     }
 
     /// A command that sends many transactions, or one that is signed already, has nothing to rehearse.
