@@ -40,10 +40,14 @@ pub enum Fault {
     },
     /// Every answer to a request takes this long.
     Slow(Duration),
+    /// Connections are taken, and not even their handshake is answered; open ones are closed.
+    Mute,
     /// Nobody is there: connections are closed at once.
     Dead,
     /// The newest final block is the same for ever.
     OldBlock,
+    /// States are gone: the node keeps blocks and no longer what was true at them.
+    Pruned,
     /// The next transaction still reaches the node; then the connection is cut before its answer. Happens once.
     CutAfterSubmission,
     /// The next transaction still reaches the node; its answer never comes. Happens once, and that connection is dead from then on.
@@ -69,6 +73,8 @@ struct Plan {
     target: SocketAddr,
     /// The fault, and the first and last answer (counted over all connections) that it befalls.
     fault: Option<(Fault, u64, u64)>,
+    /// Connections of an older generation are closed.
+    generation: u64,
 }
 
 impl Plan {
@@ -94,7 +100,7 @@ impl Proxy {
     pub async fn before(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let plan = watch::Sender::new(Plan { target, fault: None });
+        let plan = watch::Sender::new(Plan { target, fault: None, generation: 0 });
         let shared = Arc::new(Shared { plan, stats: watch::Sender::new(Stats::default()), frozen: Mutex::default() });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -121,6 +127,15 @@ impl Proxy {
     /// From now on, on open connections too.
     pub fn now(&self, fault: Fault) {
         self.after(0, fault);
+        // Though all be well again before anybody has looked.
+        if matches!(fault, Fault::Dead | Fault::Mute | Fault::TooMany { .. }) {
+            self.cut();
+        }
+    }
+
+    /// Closes what is open; new connections are as before.
+    pub fn cut(&self) {
+        self.shared.plan.send_modify(|plan| plan.generation += 1);
     }
 
     /// Once so many more answers have passed.
@@ -142,7 +157,10 @@ impl Proxy {
 
     /// Another node stands behind the same address from now on: open connections are cut.
     pub fn move_to(&self, target: SocketAddr) {
-        self.shared.plan.send_modify(|plan| plan.target = target);
+        self.shared.plan.send_modify(|plan| {
+            plan.target = target;
+            plan.generation += 1;
+        });
     }
 
     fn set(&self, fault: Option<(Fault, u64, u64)>) {
@@ -169,7 +187,7 @@ impl Shared {
     /// The fault that befalls a connection as such.
     fn at_the_door(&self) -> Option<Fault> {
         let answers = self.stats.borrow().answers;
-        self.plan().at(answers).filter(|fault| matches!(fault, Fault::Dead | Fault::TooMany { .. }))
+        self.plan().at(answers).filter(|fault| matches!(fault, Fault::Dead | Fault::Mute | Fault::TooMany { .. }))
     }
 }
 
@@ -188,11 +206,19 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
             }
             return;
         }
+        Some(Fault::Mute) => {
+            shared.count(|s| s.turned_away += 1);
+            let mut plan = shared.plan.subscribe();
+            while shared.at_the_door() == Some(Fault::Mute) {
+                plan.changed().await.unwrap();
+            }
+            return;
+        }
         Some(_) => return shared.count(|s| s.turned_away += 1),
         None => {}
     }
-    let target = shared.plan().target;
-    let Ok(mut node) = TcpStream::connect(target).await else { return };
+    let plan = shared.plan();
+    let Ok(mut node) = TcpStream::connect(plan.target).await else { return };
     let (mut request, mut answer) = (Vec::new(), Vec::new());
     if head(&mut client, &mut request).await.is_err() || node.write_all(&request).await.is_err() {
         return;
@@ -208,14 +234,14 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     tokio::select! {
         _ = up(from_client, to_node, &shared, &asked, &silence) => {}
         _ = down(from_node, to_client, &shared, &asked, &silence) => {}
-        () = closed(&shared, target) => {}
+        () = closed(&shared, plan.generation) => {}
     }
 }
 
 /// Returns when connections are to be closed: the node is dead, turns everybody away, or another has taken its place.
-async fn closed(shared: &Shared, target: SocketAddr) {
+async fn closed(shared: &Shared, generation: u64) {
     let (mut plan, mut stats) = (shared.plan.subscribe(), shared.stats.subscribe());
-    while shared.at_the_door().is_none() && shared.plan().target == target {
+    while shared.at_the_door().is_none() && shared.plan().generation == generation {
         tokio::select! {
             changed = plan.changed() => changed.unwrap(),
             changed = stats.changed() => changed.unwrap(),
@@ -309,13 +335,19 @@ async fn down(
                 }
                 to.write_all(&frame.raw).await?;
             }
-            Fault::Nonsense | Fault::OldBlock => {
+            Fault::Nonsense | Fault::OldBlock | Fault::Pruned => {
                 let mut message: Json = serde_json::from_slice(&frame.payload).unwrap();
                 let method = asked.lock().unwrap().get(&message["id"].to_string()).cloned().unwrap_or_default();
                 if fault == Fault::Nonsense {
                     if !message["id"].is_null() {
                         message["result"] = json!("0xnonsense");
                         message.as_object_mut().unwrap().remove("error");
+                    }
+                } else if fault == Fault::Pruned {
+                    if method.starts_with("state_") && !message["id"].is_null() {
+                        let words = "Client error: Api called for an unknown Block: State already discarded for 0x00";
+                        message["error"] = json!({ "code": 4003, "message": words });
+                        message.as_object_mut().unwrap().remove("result");
                     }
                 } else if message["method"] == "chain_finalizedHead" {
                     continue;
@@ -325,7 +357,7 @@ async fn down(
                 }
                 to.write_all(&Frame::text(message.to_string().as_bytes())).await?;
             }
-            Fault::Dead | Fault::TooMany { .. } => return Ok(()),
+            Fault::Dead | Fault::Mute | Fault::TooMany { .. } => return Ok(()),
             Fault::CutAfterSubmission | Fault::HangAfterSubmission => {}
         }
     }

@@ -78,6 +78,18 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    pub(crate) mode: Mode,
+}
+
+/// What becomes of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is sent.
+    Send,
+    /// It is sent if no rule is known to be broken.
+    Careful,
+    /// It is not sent ([`Client::rehearsing`]).
+    Rehearse,
 }
 
 /// An account's turn to submit, and what it has under way.
@@ -155,6 +167,7 @@ impl Client {
                 runtimes: Mutex::default(),
                 queues: Mutex::default(),
             }),
+            mode: Mode::Send,
         })
     }
 
@@ -285,7 +298,8 @@ impl Client {
                 }
             }
         }
-        self.fresh_runtime(at).await
+        // Boxed: it is rare, and every read nests it.
+        Box::pin(self.fresh_runtime(at)).await
     }
 
     /// As [`Client::runtime`], after asking for the version now.
@@ -398,7 +412,12 @@ impl Client {
 
     // --- reads ---
 
-    async fn state_call(&self, function: &str, arguments: &[u8], at: Option<[u8; 32]>) -> Result<Vec<u8>, ChainError> {
+    pub(crate) async fn state_call(
+        &self,
+        function: &str,
+        arguments: &[u8],
+        at: Option<[u8; 32]>,
+    ) -> Result<Vec<u8>, ChainError> {
         let mut params = vec![json!(function), hex_json(arguments)];
         params.extend(at.iter().map(|hash| hex_json(hash)));
         let read = |answer: String| parse_hex(&answer).ok_or_else(|| bad_answer(function, &answer));
@@ -436,6 +455,20 @@ impl Client {
             Err(error) => read(self.after_upgrade(&runtime, error, at).await?).await,
             value => value,
         }
+    }
+
+    /// As [`Client::storage`], but `None` for what is not set, default or not.
+    pub(crate) async fn stored(
+        &self,
+        pallet: &str,
+        entry: &str,
+        keys: &[Value],
+        at: Option<[u8; 32]>,
+    ) -> Result<Option<Value>, ChainError> {
+        let runtime = self.runtime(at).await?;
+        let query: StorageQuery = runtime.storage(pallet, entry, keys)?;
+        let Some(bytes) = self.state_storage(&query.key, at).await? else { return Ok(None) };
+        runtime.read_storage(&query, Some(&bytes))
     }
 
     /// A storage value that must be there (set, or with a default).
@@ -485,14 +518,14 @@ impl Client {
     ) -> Result<Arc<Runtime>, ChainError> {
         use ChainError::{Absent, Arguments, Decode, Node};
         if at.is_none() && matches!(error, Absent { .. } | Arguments { .. } | Decode { .. } | Node { .. }) {
-            let new = self.fresh_runtime(None).await?;
+            let new = Box::pin(self.fresh_runtime(None)).await?;
             if new.spec != old.spec {
                 return Ok(new);
             }
         }
         // Bytes that do not fit the metadata may be this node's fault alone.
         if matches!(error, Decode { .. }) && self.link().distrust(&error.to_string()).await {
-            return self.fresh_runtime(at).await;
+            return Box::pin(self.fresh_runtime(at)).await;
         }
         Err(error)
     }

@@ -73,6 +73,14 @@ pub fn answer(runtime: &Runtime, bytes: &[u8]) -> bool {
     graph || hyperparameters || subnets
 }
 
+/// A metagraph's bytes to its neurons, whose number is answered: for the bench.
+pub fn metagraph(runtime: &Runtime, bytes: &[u8]) -> Option<usize> {
+    let query = runtime.api("SubnetInfoRuntimeApi", "get_metagraph", &[Value::from(1_u16)]).ok()?;
+    let value = runtime.read_api(&query, bytes).ok()?;
+    let block = BlockRef { number: 1, hash: [1; 32] };
+    Some(read_metagraph(value.optional().ok()??, 1, block, &[]).ok()?.neurons.len())
+}
+
 /// A storage value: the first byte chooses which.
 pub fn storage(runtime: &Runtime, bytes: &[u8]) -> bool {
     let Some((which, bytes)) = bytes.split_first() else { return false };

@@ -44,6 +44,8 @@ pub struct Link {
     stall: Duration,
     genesis: OnceLock<[u8; 32]>,
     slot: Mutex<Option<Connection>>,
+    /// A second connection, to an endpoint that keeps what the first has discarded.
+    archive: Mutex<Option<Connection>>,
     /// The highest final number heard of.
     finalized: AtomicU32,
     /// The highest final block seen with its hash, and when its number last grew.
@@ -79,6 +81,7 @@ impl Link {
             stall: endpoints.stall.unwrap_or(STALL),
             genesis,
             slot: Mutex::default(),
+            archive: Mutex::default(),
             finalized: AtomicU32::new(0),
             seen: StdMutex::default(),
         }
@@ -138,7 +141,7 @@ impl Link {
                 }
             };
             tried.push(index);
-            match self.open(index).await {
+            match Box::pin(self.open(index)).await {
                 Ok(client) => {
                     let open = Connection { index, client: Arc::new(client) };
                     *slot = Some(open.clone());
@@ -348,6 +351,10 @@ impl Link {
                                 } else if self.several() && matches!(error, ChainError::Decode { .. }) {
                                     self.failed(&open, &error.to_string()).await;
                                     last = Some(error);
+                                } else if self.several() && discarded(&error) {
+                                    // An old state is nobody's fault: another endpoint may keep it.
+                                    let kept = Box::pin(self.elsewhere(open.index, method, &params)).await;
+                                    return kept.map_or(Err(error), read);
                                 } else {
                                     return Err(error);
                                 }
@@ -385,6 +392,28 @@ impl Link {
                 Err(last.unwrap_or_else(|| self.late(method, index)))
             }
         }
+    }
+
+    /// The answer of the first other endpoint that has one.
+    async fn elsewhere<T: DeserializeOwned + Send>(&self, but: usize, method: &str, params: &[Json]) -> Option<T> {
+        let mut slot = self.archive.lock().await;
+        if let Some(open) = slot.as_ref().filter(|open| open.client.is_connected() && open.index != but) {
+            let asking = timeout(self.share(), request_on(&open.client, method, params.to_vec())).await;
+            if let Ok(Ok(answer)) = asking {
+                return Some(answer);
+            }
+        }
+        *slot = None;
+        for index in (0..self.roster.len()).filter(|index| *index != but) {
+            let Ok(client) = self.open(index).await else { continue };
+            let asking = timeout(self.share(), request_on(&client, method, params.to_vec())).await;
+            if let Ok(Ok(answer)) = asking {
+                tracing::debug!(url = self.roster.url(index), method, "an old state is read there");
+                *slot = Some(Connection { index, client: Arc::new(client) });
+                return Some(answer);
+            }
+        }
+        None
     }
 
     /// Asks once: for requests that change something.
@@ -502,6 +531,13 @@ fn together(mut failures: Vec<ChainError>) -> ChainError {
     });
     let (urls, reasons): (Vec<_>, Vec<_>) = each.unzip();
     ChainError::Unreachable { url: urls.join(", "), reason: reasons.join("; ") }
+}
+
+/// Whether a node no longer keeps the block or state that was asked for.
+fn discarded(error: &ChainError) -> bool {
+    let ChainError::Node { message, .. } = error else { return false };
+    let message = message.to_ascii_lowercase();
+    ["state already discarded", "unknown block", "unknownblock"].iter().any(|words| message.contains(words))
 }
 
 /// Whether a refusal is about the number of requests, not about this one; with the pause that it asks for.

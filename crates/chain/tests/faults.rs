@@ -10,7 +10,7 @@ use starling_chain::{ChainError, Client, Endpoints, Options, value::Value};
 use starling_wallet::Keypair;
 use support::{
     node::{Answer, Node, hash, metadata},
-    proxy::{Mode, Proxy},
+    proxy::{Fault, Proxy},
 };
 use tokio::time::timeout;
 
@@ -39,7 +39,8 @@ const NETUID: &[(&str, Value)] = &[("netuid", Value::Uint(1))];
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_said_to_be_unreachable() {
-    let proxy = Proxy::start(Mode::Refuse).await;
+    let proxy = Proxy::before(([127, 0, 0, 1], 1).into()).await;
+    proxy.now(Fault::Dead);
     let error = Client::connect(&proxy.url(), options()).await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains(&proxy.url()), "{error}");
     // Nobody listens on port 1 of this machine.
@@ -63,7 +64,8 @@ async fn an_endpoint_that_is_not_there_is_said_to_be_unreachable() {
 
 #[tokio::test]
 async fn a_node_that_takes_connections_but_never_answers_runs_into_the_deadline() {
-    let proxy = Proxy::start(Mode::Hold).await;
+    let proxy = Proxy::before(([127, 0, 0, 1], 1).into()).await;
+    proxy.now(Fault::Mute);
     let error = timeout(PATIENCE, Client::connect(&proxy.url(), short())).await.expect("it hangs").unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("no answer within 0.3 s"), "{error}");
 
@@ -92,14 +94,14 @@ async fn blocks_come_one_by_one_however_the_node_announces_them() {
 #[tokio::test]
 async fn blocks_go_on_without_a_gap_after_the_connection_was_lost() {
     let node = node_at(5).await;
-    let proxy = Proxy::start(Mode::Pass(node.address)).await;
+    let proxy = Proxy::before(node.address).await;
     let client = Client::connect(&proxy.url(), options()).await.unwrap();
     let mut blocks = client.blocks().await.unwrap();
     let mut numbers = Vec::new();
     for round in 0..4 {
-        proxy.set(Mode::Refuse);
+        proxy.now(Fault::Dead);
         node.finalize(8 + 3 * round);
-        proxy.set(Mode::Pass(node.address));
+        proxy.heal();
         while numbers.last() != Some(&(8 + 3 * round)) {
             // An outage may show as errors in between; it never shows as a missing number.
             if let Ok(block) = timeout(PATIENCE, blocks.next()).await.expect("it hangs").unwrap() {
@@ -113,20 +115,20 @@ async fn blocks_go_on_without_a_gap_after_the_connection_was_lost() {
 #[tokio::test]
 async fn requests_find_their_way_to_a_node_that_came_back() {
     let node = node_at(5).await;
-    let proxy = Proxy::start(Mode::Pass(node.address)).await;
+    let proxy = Proxy::before(node.address).await;
     let client = Client::connect(&proxy.url(), options()).await.unwrap();
     for _ in 0..3 {
-        proxy.set(Mode::Pass(node.address));
+        proxy.cut();
         assert_eq!(client.head().await.unwrap().number, 5);
     }
     // Away while the request is made, back before its deadline.
-    proxy.set(Mode::Refuse);
+    proxy.now(Fault::Dead);
     let asking = tokio::spawn({
         let client = client.clone();
         async move { client.head().await }
     });
     tokio::task::yield_now().await;
-    proxy.set(Mode::Pass(node.address));
+    proxy.heal();
     assert_eq!(asking.await.unwrap().unwrap().number, 5);
 }
 
@@ -258,7 +260,8 @@ async fn a_transaction_cut_off_while_sending_is_sent_again_byte_for_byte() {
     let node = Node::start(381, bytes, 5).await;
     // The second time the node has it already.
     node.state().answers = vec![Answer::Take, Answer::Refuse("Transaction is already imported", "")];
-    let proxy = Proxy::start(Mode::CutAfterSubmission(node.address)).await;
+    let proxy = Proxy::before(node.address).await;
+    proxy.now(Fault::CutAfterSubmission);
     let client = Client::connect(&proxy.url(), options()).await.unwrap();
     let sending = tokio::spawn(async move { client.submit(&alice(), "SubtensorModule", "start_call", NETUID).await });
     while node.state().submitted.len() < 2 {
@@ -270,7 +273,7 @@ async fn a_transaction_cut_off_while_sending_is_sent_again_byte_for_byte() {
     let error = timeout(PATIENCE, sending).await.expect("it hangs").unwrap().unwrap_err();
     assert!(matches!(error, ChainError::Expired { last_valid: 133, .. }), "{error}");
     let submitted = node.state().submitted.clone();
-    assert_eq!((submitted.len(), proxy.cuts()), (2, 1));
+    assert_eq!((submitted.len(), proxy.stats().faults), (2, 1));
     assert_eq!(submitted[0], submitted[1]);
 }
 

@@ -10,7 +10,7 @@ use jsonrpsee::{core::client::ClientT as _, ws_client::WsClientBuilder};
 use starling_chain::{ChainError, Client, Options, value::Value};
 use starling_localnet::{Localnet, LocalnetConfig};
 use support::{
-    proxy::{Mode, Proxy},
+    proxy::{Fault, Proxy},
     world::{PATIENCE, TAO, key, localnet, name, options, world},
 };
 
@@ -275,11 +275,12 @@ async fn a_transfer_cut_off_while_sending_happens_exactly_once() {
     let (net, chain) = localnet().await;
     let node = net.url().trim_start_matches("ws://").parse().unwrap();
     for round in 0..3_u64 {
-        let proxy = Proxy::start(Mode::CutAfterSubmission(node)).await;
+        let proxy = Proxy::before(node).await;
+        proxy.now(Fault::CutAfterSubmission);
         let through = Client::connect(&proxy.url(), options()).await.unwrap();
         let to = key(&format!("//Once//{round}")).account();
         through.transfer(&key("//Charlie"), &to, 5 * TAO).await.unwrap();
-        assert_eq!(proxy.cuts(), 1, "the answer to the submission was lost");
+        assert_eq!(proxy.stats().faults, 1, "the answer to the submission was lost");
         assert_eq!(chain.balance(&to).await.unwrap(), 5 * TAO);
     }
 }

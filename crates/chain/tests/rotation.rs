@@ -1,18 +1,16 @@
 //! Several endpoints, each with every fault there is, before a real chain: nothing is lost, nothing is sent twice, the person is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../../tests/common/proxy.rs"]
-mod proxy;
 mod support;
 
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use proxy::{Fault, Proxy};
 use starling_chain::{ChainError, Client, Endpoints, Options, value::Value};
 use starling_localnet::Localnet;
 use support::{
     node::{Answer, Node, metadata},
+    proxy::{Fault, Proxy},
     world::{PATIENCE, TAO, key, localnet},
 };
 use tokio::time::timeout;
@@ -223,6 +221,24 @@ async fn an_endpoint_far_behind_what_was_final_is_not_asked() {
     a.heal();
     let head = client.wait_for_block(last.number + 5, PATIENCE).await.unwrap();
     assert!(head.number > last.number);
+}
+
+#[tokio::test]
+async fn what_one_node_has_discarded_is_read_at_another_that_keeps_it() {
+    let (net, pruned, client, _) = world().await;
+    let archive = Proxy::before_url(&net.url()).await;
+    let first = client.metagraph(1, None).await.unwrap();
+    let both = Client::connect_to(&both(&pruned.url(), &archive.url()), options()).await.unwrap();
+    pruned.now(Fault::Pruned);
+    for _ in 0..3 {
+        assert_eq!(both.metagraph(1, Some(first.block_hash)).await.unwrap(), first);
+    }
+    assert_eq!(both.url().await, pruned.url(), "which is well, and is asked for everything else");
+    assert_eq!(archive.stats().connections, 1, "one connection serves all that is old");
+    // Where nobody keeps it, the reason is said.
+    archive.now(Fault::Pruned);
+    let error = both.metagraph(1, Some(first.block_hash)).await.unwrap_err().to_string();
+    assert!(error.contains("ask an archive node"), "{error}");
 }
 
 #[tokio::test]

@@ -89,6 +89,7 @@ pub struct Keep {
 
 impl Keep {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        global.no_dry_run("weights keep")?;
         let of = Mechanism { netuid: self.netuid, id: self.mechanism };
         let hotkey = Arc::new(global.hotkey()?);
         let store = Arc::new(FileStore::open(&self.state)?);

@@ -8,7 +8,7 @@ use starling_protocol::keys::Signer;
 
 use crate::{
     ChainError, Client, Submitted,
-    calls::unconfirmed,
+    proofs::unconfirmed,
     submit::{Call, dispatch_name},
     value::Value,
 };

@@ -8,9 +8,9 @@ use starling_timelock::MAX_COMMIT;
 use super::rows::{Mechanism, WeightCommit};
 use crate::{
     ChainError, Client, Submitted,
-    calls::{confirm, expect, unconfirmed},
     commit_reveal::commit_hash,
     detail::About,
+    proofs::{confirm, expect, unconfirmed},
     submit::Call,
     timelock::{TIMELOCK_VERSION, TimelockedCommit, sealed_hash},
     value::Value,

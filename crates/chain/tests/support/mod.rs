@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
 pub mod node;
+#[path = "../../../../tests/common/proxy.rs"]
 pub mod proxy;
 pub mod world;
