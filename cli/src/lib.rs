@@ -57,6 +57,8 @@ pub enum Command {
     },
     /// Set and show commitments.
     Commitment(cmd::commitment::Commitment),
+    /// Send what `--dry-run` showed and another machine signed.
+    Extrinsic(cmd::extrinsic::Extrinsic),
     /// Run a local chain.
     #[cfg(feature = "localnet")]
     Localnet(cmd::localnet::Localnet),
@@ -86,6 +88,14 @@ impl Command {
             _ => {}
         }
         let global = &flags.resolve()?;
+        match self.act(global).await {
+            // Where a write stops when it is only rehearsed: the one place for all commands.
+            Err(error) => cmd::extrinsic::show(global, error),
+            done => done,
+        }
+    }
+
+    async fn act(self, global: &Global) -> anyhow::Result<()> {
         match self {
             Self::Wallet(c) => c.run(global),
             Self::Metagraph(c) => c.run(global).await,
@@ -98,6 +108,7 @@ impl Command {
             Self::Weights(c) => c.run(global).await,
             Self::Commitment(c) => c.run(global).await,
             Self::Doctor(c) => c.run(global).await,
+            Self::Extrinsic(c) => c.run(global).await,
             Self::Config(_) | Self::Completions { .. } | Self::Man { .. } => Ok(()),
             #[cfg(feature = "localnet")]
             Self::Localnet(c) => c.run(global).await,

@@ -21,6 +21,9 @@ pub struct Flags {
     /// Print the result as JSON.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Send nothing: show the call, its fee, the chain's rules for it, and the bytes to sign elsewhere.
+    #[arg(long, global = true)]
+    pub dry_run: bool,
     /// The chain: finney, test, local, archive, a profile of the configuration, or a URL [env: BT_NETWORK] [default: local].
     #[arg(long, global = true, value_name = "NAME|URL")]
     pub network: Option<String>,
@@ -56,6 +59,8 @@ pub struct Flags {
 pub struct Global {
     /// Print the result as JSON.
     pub json: bool,
+    /// Send nothing.
+    pub dry_run: bool,
     /// Websocket addresses, the preferred one first; at least one.
     pub endpoints: Vec<String>,
     /// Hash of the chain's block 0, where it is known.
@@ -302,6 +307,7 @@ impl Flags {
         let password_file = layers.pick("password_file", ("--password-file", file), &[], text, of, String::clone)?;
         let global = Global {
             json: self.json,
+            dry_run: self.dry_run,
             endpoints,
             genesis,
             timeout,

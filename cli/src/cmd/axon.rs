@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use starling_protocol::keys::Signer as _;
+use starling_wallet::Part;
 
 use crate::{Global, output};
 
@@ -29,8 +31,8 @@ enum Action {
 impl Axon {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let Action::Serve { netuid, address } = self.action;
-        let hotkey = global.hotkey()?;
-        let submitted = global.chain().await?.serve_axon(&hotkey, netuid, address).await?;
+        let hotkey = global.signer(Part::Hotkey)?;
+        let submitted = global.writer().await?.serve_axon(&hotkey, netuid, address).await?;
         if global.json {
             return output::json(
                 &json!({ "netuid": netuid, "hotkey": hotkey.account(), "address": address, "block": submitted.block.number }),

@@ -2,7 +2,11 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::{keys::Account, receipt::Anchor};
+use starling_protocol::{
+    keys::{Account, Signer as _},
+    receipt::Anchor,
+};
+use starling_wallet::Part;
 
 use crate::{Global, exit::Refused, output};
 
@@ -39,7 +43,7 @@ impl Commitment {
             Action::Get { netuid, account } => {
                 let account = match account {
                     Some(account) => account,
-                    None => global.hotkey()?.account(),
+                    None => global.hotkey_account()?,
                 };
                 let found = global.chain().await?.commitment(netuid, &account, None).await?;
                 let Some(found) = found else {
@@ -65,8 +69,8 @@ impl Commitment {
                 if text.len() > 128 {
                     return Err(Refused(format!("the text has {} bytes, a commitment takes 128", text.len())).into());
                 }
-                let hotkey = global.hotkey()?;
-                let submitted = global.chain().await?.set_commitment(&hotkey, netuid, text.as_bytes()).await?;
+                let hotkey = global.signer(Part::Hotkey)?;
+                let submitted = global.writer().await?.set_commitment(&hotkey, netuid, text.as_bytes()).await?;
                 if global.json {
                     return output::json(
                         &json!({ "account": hotkey.account(), "netuid": netuid, "block": submitted.block.number }),

@@ -5,6 +5,7 @@ pub mod balance;
 pub mod commitment;
 pub mod config;
 pub mod doctor;
+pub mod extrinsic;
 pub mod hyperparameters;
 #[cfg(feature = "localnet")]
 pub mod localnet;
@@ -23,7 +24,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use starling_chain::{Client, Endpoints, Options};
-use starling_protocol::keys::Account;
+use starling_protocol::keys::{Account, Signature, Signer};
 use starling_wallet::{Keypair, Part, Password, Passwords, Wallet, WalletLocation};
 use zeroize::Zeroizing;
 
@@ -41,6 +42,31 @@ pub async fn at(chain: &Client, block: Option<u32>) -> anyhow::Result<Option<[u8
     match chain.block_hash(number).await? {
         Some(hash) => Ok(Some(hash)),
         None => Err(crate::exit::Refused(format!("the node does not know block {number}")).into()),
+    }
+}
+
+/// Who signs.
+pub enum Hand {
+    /// With this key.
+    Key(Box<Keypair>),
+    /// Nobody yet: a dry run ends before the signature.
+    Named(Account),
+}
+
+impl Signer for Hand {
+    fn account(&self) -> Account {
+        match self {
+            Self::Key(key) => key.account(),
+            Self::Named(account) => *account,
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Signature {
+        match self {
+            Self::Key(key) => key.sign(message),
+            // A rehearsing client never asks; no chain takes this for a signature.
+            Self::Named(_) => Signature([0; 64]),
+        }
     }
 }
 
@@ -78,7 +104,37 @@ impl Global {
             timeout: Duration::from_secs(self.timeout),
             inclusion_timeout: Duration::from_secs(self.inclusion_timeout),
         };
-        Ok(Client::connect_to(&self.endpoints(), options).await?)
+        let chain = Client::connect_to(&self.endpoints(), options).await?;
+        Ok(if self.dry_run { chain.rehearsing() } else { chain })
+    }
+
+    /// As [`Global::chain`], for a command that writes once: the chain's rules are read before it is asked. With `--dry-run` every write
+    /// ends as `ChainError::Rehearsed`, which [`extrinsic::show`] prints.
+    pub async fn writer(&self) -> anyhow::Result<Client> {
+        let chain = self.chain().await?;
+        Ok(if self.dry_run { chain } else { chain.careful() })
+    }
+
+    /// Who signs as one of the chosen wallet's keys. With `--dry-run` its account is enough: no password is asked for.
+    pub fn signer(&self, part: Part) -> anyhow::Result<Hand> {
+        if self.dry_run {
+            return Ok(Hand::Named(match part {
+                Part::Hotkey => self.hotkey_account()?,
+                _ => self.location()?.coldkey_account()?,
+            }));
+        }
+        Ok(Hand::Key(Box::new(Wallet::open(&self.location()?)?.key(part, &self.passwords())?)))
+    }
+
+    /// A command that sends many transactions, or one that is signed already, has nothing to rehearse.
+    pub fn no_dry_run(&self, command: &str) -> anyhow::Result<()> {
+        if self.dry_run {
+            let text = format!(
+                "--dry-run shows one transaction before it is signed; it has no meaning with `starling {command}`"
+            );
+            return Err(crate::exit::Usage(text).into());
+        }
+        Ok(())
     }
 
     /// Where the chosen wallet lies.

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use serde_json::json;
+use starling_wallet::Part;
 
-use crate::{Global, exit::Refused, output};
+use crate::{Global, output};
 
 /// Register the hotkey on a subnet by burning TAO.
 #[derive(Debug, Args)]
@@ -11,51 +12,27 @@ pub struct Register {
     /// The subnet.
     #[arg(long)]
     netuid: u16,
-    /// Give up if the burn costs more, in TAO.
-    #[arg(long, value_parser = output::to_rao, value_name = "TAO")]
-    max_burn: Option<u64>,
+    /// Pay at most this much, in TAO: the chain itself refuses if the price is higher when its turn comes.
+    #[arg(long, alias = "max-burn", value_parser = output::to_rao, value_name = "TAO")]
+    limit_price: Option<u64>,
 }
 
 impl Register {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
-        let (coldkey, hotkey) = (global.coldkey()?, global.hotkey()?);
-        let chain = global.chain().await?;
-        if let Some(uid) = chain.uid(self.netuid, &hotkey.account()).await? {
-            return Err(Refused(format!(
-                "hotkey {} is registered on subnet {} already, as uid {uid}",
-                hotkey.account(),
-                self.netuid
-            ))
-            .into());
-        }
+        let (coldkey, hotkey) = (global.signer(Part::Coldkey)?, global.hotkey_account()?);
+        let chain = global.writer().await?;
         let burn = chain.registration_cost(self.netuid).await?;
-        if let Some(limit) = self.max_burn.filter(|limit| burn > *limit) {
-            return Err(Refused(format!(
-                "registering burns {} TAO now, --max-burn is {}: wait for the price to fall or raise it",
-                output::tao(burn),
-                output::tao(limit)
-            ))
-            .into());
-        }
-        let balance = chain.balance(&coldkey.account()).await?;
-        if balance < burn {
-            return Err(Refused(format!(
-                "registering burns {} TAO, coldkey {} has {}",
-                output::tao(burn),
-                coldkey.account(),
-                output::tao(balance)
-            ))
-            .into());
-        }
-        let (uid, submitted) = chain.burned_register(&coldkey, self.netuid, &hotkey.account()).await?;
+        let (uid, submitted) = match self.limit_price {
+            Some(limit) => chain.register_limit(&coldkey, self.netuid, &hotkey, limit).await?,
+            None => chain.burned_register(&coldkey, self.netuid, &hotkey).await?,
+        };
         if global.json {
             return output::json(
-                &json!({ "netuid": self.netuid, "hotkey": hotkey.account(), "uid": uid, "burn_rao": burn, "block": submitted.block.number }),
+                &json!({ "netuid": self.netuid, "hotkey": hotkey, "uid": uid, "burn_rao": burn, "block": submitted.block.number }),
             );
         }
         output::line(&format!(
-            "registered {} on subnet {} as uid {uid} for {} TAO, block {}",
-            hotkey.account(),
+            "registered {hotkey} on subnet {} as uid {uid} for {} TAO, block {}",
             self.netuid,
             output::tao(burn),
             submitted.block.number

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 use starling_protocol::keys::Account;
+use starling_wallet::Part;
 
 use crate::{Global, output};
 
@@ -32,12 +33,12 @@ enum Action {
 impl Stake {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let Action::Add { netuid, amount, on } = self.action;
-        let coldkey = global.coldkey()?;
+        let coldkey = global.signer(Part::Coldkey)?;
         let hotkey = match on {
             Some(account) => account,
-            None => global.hotkey()?.account(),
+            None => global.hotkey_account()?,
         };
-        let submitted = global.chain().await?.add_stake(&coldkey, &hotkey, netuid, amount).await?;
+        let submitted = global.writer().await?.add_stake(&coldkey, &hotkey, netuid, amount).await?;
         if global.json {
             return output::json(
                 &json!({ "netuid": netuid, "hotkey": hotkey, "staked_rao": amount, "block": submitted.block.number }),

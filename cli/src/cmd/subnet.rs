@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use starling_protocol::keys::Signer as _;
+use starling_wallet::Part;
 
 use crate::{Global, output};
 
@@ -28,7 +30,7 @@ enum Action {
 
 impl Subnet {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
-        let chain = global.chain().await?;
+        let chain = global.writer().await?;
         match self.action {
             Action::List => {
                 let subnets = chain.subnets().await?;
@@ -47,8 +49,8 @@ impl Subnet {
                 output::line(&table.to_string());
             }
             Action::Create => {
-                let (coldkey, hotkey) = (global.coldkey()?, global.hotkey()?);
-                let (netuid, submitted) = chain.register_network(&coldkey, &hotkey.account()).await?;
+                let (coldkey, hotkey) = (global.signer(Part::Coldkey)?, global.hotkey_account()?);
+                let (netuid, submitted) = chain.register_network(&coldkey, &hotkey).await?;
                 if global.json {
                     return output::json(
                         &json!({ "netuid": netuid, "owner": coldkey.account(), "block": submitted.block.number }),
@@ -57,7 +59,7 @@ impl Subnet {
                 output::line(&format!("founded subnet {netuid}, block {}", submitted.block.number));
             }
             Action::Start { netuid } => {
-                let submitted = chain.start_call(&global.coldkey()?, netuid).await?;
+                let submitted = chain.start_call(&global.signer(Part::Coldkey)?, netuid).await?;
                 if global.json {
                     return output::json(&json!({ "netuid": netuid, "block": submitted.block.number }));
                 }

@@ -53,6 +53,7 @@ async fn run(command: Command, flags: Flags) -> anyhow::Result<()> {
         return c.run(&flags, Cli::command()).await;
     }
     let global = flags.resolve()?;
+    global.no_dry_run("run, orchestrator, miner, validator, demo")?;
     match command {
         Command::Chain(_) => Ok(()),
         Command::Run(c) => c.run(&global).await,

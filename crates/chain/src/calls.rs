@@ -11,9 +11,10 @@ use crate::{
     ChainError, Client, Hyper, Submitted,
     commit_reveal::commit_hash,
     detail::About,
+    proofs::{confirm, expect, registered_uid, unconfirmed},
     queries::WeightCommit,
-    submit::{Call, Event},
-    value::{ShapeError, Value},
+    submit::Call,
+    value::Value,
 };
 
 const SUBTENSOR: &str = "SubtensorModule";
@@ -36,10 +37,9 @@ impl Client {
         let call = Call { pallet: SUBTENSOR, name: "register_network", args: vec![("hotkey", hotkey.into())] };
         let sent = self.send_and_follow(coldkey, &call).await;
         let sent = self.with_numbers(sent, About::Network { coldkey: &account }).await?;
+        self.prove(&account, &call, &sent).await?;
         let event = expect(&sent, &call, "NetworkAdded", |_| Ok(true))?;
         let netuid = event.fields.at(0).and_then(Value::number).map_err(ChainError::decode("NetworkAdded", 0))?;
-        let owner = self.storage_value(SUBTENSOR, "SubnetOwner", &[Value::from(netuid)], Some(sent.block.hash)).await?;
-        confirm(&sent, &call, owner.account().ok() == Some(account), || format!("subnet {netuid} has another owner"))?;
         Ok((netuid, sent))
     }
 
@@ -50,10 +50,7 @@ impl Client {
     pub async fn start_call(&self, coldkey: &dyn Signer, netuid: u16) -> Result<Submitted, ChainError> {
         let call = Call { pallet: SUBTENSOR, name: "start_call", args: vec![("netuid", netuid.into())] };
         let sent = self.send_and_follow(coldkey, &call).await?;
-        expect(&sent, &call, "FirstEmissionBlockNumberSet", |fields| Ok(fields.at(0)?.number::<u16>()? == netuid))?;
-        let first =
-            self.storage(SUBTENSOR, "FirstEmissionBlockNumber", &[netuid.into()], Some(sent.block.hash)).await?;
-        confirm(&sent, &call, first.is_some(), || format!("subnet {netuid} has no first emission block"))?;
+        self.prove(&coldkey.account(), &call, &sent).await?;
         Ok(sent)
     }
 
@@ -71,12 +68,8 @@ impl Client {
         let call = Call { pallet: SUBTENSOR, name: "burned_register", args };
         let sent = self.send_and_follow(coldkey, &call).await;
         let sent = self.with_numbers(sent, About::Registration { netuid, coldkey: &coldkey.account() }).await?;
-        let event = expect(&sent, &call, "NeuronRegistered", |fields| {
-            Ok(fields.at(0)?.number::<u16>()? == netuid && fields.at(2)?.account()? == *hotkey)
-        })?;
-        let uid: u16 = event.fields.at(1).and_then(Value::number).map_err(ChainError::decode("NeuronRegistered", 0))?;
-        let stored = self.uid_at(netuid, hotkey, Some(sent.block.hash)).await?;
-        confirm(&sent, &call, stored == Some(uid), || format!("{hotkey} has uid {stored:?} instead of {uid}"))?;
+        self.prove(&coldkey.account(), &call, &sent).await?;
+        let uid = registered_uid(&sent, &call, netuid, hotkey)?;
         Ok((uid, sent))
     }
 
@@ -96,15 +89,7 @@ impl Client {
         let account = coldkey.account();
         let sent = self.send_and_follow(coldkey, &call).await;
         let sent = self.with_numbers(sent, About::Spending { account: &account, rao }).await?;
-        let event = expect(&sent, &call, "StakeAdded", |fields| {
-            Ok(fields.at(0)?.account()? == account && fields.at(1)?.account()? == *hotkey)
-        })?;
-        let added: u64 = event.fields.at(3).and_then(Value::number).map_err(ChainError::decode("StakeAdded", 0))?;
-        let total: u64 =
-            self.number("TotalHotkeyAlpha", &[hotkey.into(), netuid.into()], Some(sent.block.hash)).await?;
-        confirm(&sent, &call, total > 0 && total >= added, || {
-            format!("{hotkey} holds {total} rao of alpha after adding {added}")
-        })?;
+        self.prove(&account, &call, &sent).await?;
         Ok(sent)
     }
 
@@ -137,15 +122,7 @@ impl Client {
         let account = hotkey.account();
         let sent = self.send_and_follow(hotkey, &call).await;
         let sent = self.with_numbers(sent, About::Serving { netuid, hotkey: &account }).await?;
-        expect(&sent, &call, "AxonServed", |fields| {
-            Ok(fields.at(0)?.number::<u16>()? == netuid && fields.at(1)?.account()? == account)
-        })?;
-        let keys = [netuid.into(), (&account).into()];
-        let axon = self.storage_value(SUBTENSOR, "Axons", &keys, Some(sent.block.hash)).await?;
-        let stored = crate::metagraph::read_axon(&axon).map_err(ChainError::decode("SubtensorModule.Axons", 0))?;
-        confirm(&sent, &call, stored.is_some_and(|axon| axon.address == address), || {
-            format!("the axon reads {:?} instead of {address}", stored.map(|axon| axon.address))
-        })?;
+        self.prove(&account, &call, &sent).await?;
         Ok(sent)
     }
 
@@ -311,14 +288,7 @@ impl Client {
         let account = from.account();
         let sent = self.send_and_follow(from, &call).await;
         let sent = self.with_numbers(sent, About::Spending { account: &account, rao }).await?;
-        let found = sent.events("Balances", "Transfer").any(|event| {
-            let fields = &event.fields;
-            let to_is = fields.get("to").and_then(Value::account) == Ok(*to);
-            to_is && fields.get("amount").and_then(Value::number) == Ok(rao)
-        });
-        confirm(&sent, &call, found, || "there is no such Transfer event".into())?;
-        let balance = self.balance_at(to, Some(sent.block.hash)).await?;
-        confirm(&sent, &call, balance > 0, || format!("{to} has no balance"))?;
+        self.prove(&account, &call, &sent).await?;
         Ok(sent)
     }
 
@@ -406,24 +376,4 @@ fn same_length(uids: &[u16], values: &[u16]) -> Result<(), ChainError> {
         uids.len(),
         values.len()
     )))
-}
-
-/// The first `SubtensorModule` event of that name whose fields fit.
-fn expect<'a>(
-    sent: &'a Submitted,
-    call: &Call<'_>,
-    name: &'a str,
-    fits: impl Fn(&Value) -> Result<bool, ShapeError>,
-) -> Result<&'a Event, ChainError> {
-    sent.events(SUBTENSOR, name)
-        .find(|event| fits(&event.fields).unwrap_or(false))
-        .ok_or_else(|| unconfirmed(sent, call, format!("there is no {name} event for it")))
-}
-
-fn confirm(sent: &Submitted, call: &Call<'_>, holds: bool, missing: impl FnOnce() -> String) -> Result<(), ChainError> {
-    if holds { Ok(()) } else { Err(unconfirmed(sent, call, missing())) }
-}
-
-fn unconfirmed(sent: &Submitted, call: &Call<'_>, missing: String) -> ChainError {
-    ChainError::Unconfirmed { call: call.title(), block: sent.block.number, missing }
 }

@@ -78,6 +78,18 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    pub(crate) mode: Mode,
+}
+
+/// What becomes of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is sent.
+    Send,
+    /// It is sent if no rule is known to be broken.
+    Careful,
+    /// It is not sent ([`Client::rehearsing`]).
+    Rehearse,
 }
 
 /// An account's turn to submit, and what it has under way.
@@ -155,6 +167,7 @@ impl Client {
                 runtimes: Mutex::default(),
                 queues: Mutex::default(),
             }),
+            mode: Mode::Send,
         })
     }
 
@@ -399,7 +412,12 @@ impl Client {
 
     // --- reads ---
 
-    async fn state_call(&self, function: &str, arguments: &[u8], at: Option<[u8; 32]>) -> Result<Vec<u8>, ChainError> {
+    pub(crate) async fn state_call(
+        &self,
+        function: &str,
+        arguments: &[u8],
+        at: Option<[u8; 32]>,
+    ) -> Result<Vec<u8>, ChainError> {
         let mut params = vec![json!(function), hex_json(arguments)];
         params.extend(at.iter().map(|hash| hex_json(hash)));
         let read = |answer: String| parse_hex(&answer).ok_or_else(|| bad_answer(function, &answer));
@@ -437,6 +455,20 @@ impl Client {
             Err(error) => read(self.after_upgrade(&runtime, error, at).await?).await,
             value => value,
         }
+    }
+
+    /// As [`Client::storage`], but `None` for what is not set, default or not.
+    pub(crate) async fn stored(
+        &self,
+        pallet: &str,
+        entry: &str,
+        keys: &[Value],
+        at: Option<[u8; 32]>,
+    ) -> Result<Option<Value>, ChainError> {
+        let runtime = self.runtime(at).await?;
+        let query: StorageQuery = runtime.storage(pallet, entry, keys)?;
+        let Some(bytes) = self.state_storage(&query.key, at).await? else { return Ok(None) };
+        runtime.read_storage(&query, Some(&bytes))
     }
 
     /// A storage value that must be there (set, or with a default).

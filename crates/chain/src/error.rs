@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::value::ShapeError;
+use crate::{rehearse::Rehearsal, value::ShapeError, weights::preflight::Check};
 
 /// Any failure of the chain client.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -107,6 +107,17 @@ pub enum ChainError {
         /// The last block that could have held it.
         last_valid: u32,
     },
+    /// A rehearsing client got as far as the signature: this is what it would have sent.
+    #[error("{} was not sent: this is a dry run", .0.unsigned.call)]
+    Rehearsed(Box<Rehearsal>),
+    /// Rules that the chain would refuse this by, read before it was asked; nothing was sent.
+    #[error("{call} was not sent, the chain would refuse it:{}", listed(broken))]
+    Refused {
+        /// Pallet and call.
+        call: String,
+        /// The broken rules, in the chain's order; at least one.
+        broken: Vec<Check>,
+    },
     /// The transaction succeeded, but its effect is not there.
     #[error("{call} is in block {block} without an error, but {missing}")]
     Unconfirmed {
@@ -117,6 +128,11 @@ pub enum ChainError {
         /// What was looked for and not found.
         missing: String,
     },
+}
+
+/// Broken rules, one a line.
+fn listed(broken: &[Check]) -> String {
+    broken.iter().map(|check| format!("\n  {check}")).collect()
 }
 
 /// What to do about refusals that many meet.
@@ -137,6 +153,7 @@ impl ChainError {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Dispatch { name, .. } | Self::Pool { name, .. } => Some(name),
+            Self::Refused { broken, .. } => broken.first().map(|check| check.rule),
             _ => None,
         }
     }

@@ -30,7 +30,11 @@ mod error;
 mod hyperparameters;
 mod link;
 mod metagraph;
+mod proofs;
 mod queries;
+mod registration;
+mod rehearse;
+mod rules;
 mod submit;
 
 pub mod commit_reveal;
@@ -49,4 +53,6 @@ pub use error::ChainError;
 pub use hyperparameters::{Hyper, Hyperparameters};
 pub use metagraph::{Axon, Metagraph, Neuron};
 pub use queries::{Commitment, Subnet, WeightCommit};
+pub use rehearse::{Rehearsal, Unsigned};
 pub use submit::{Event, Submitted};
+pub use weights::preflight::Check;

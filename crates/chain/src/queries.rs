@@ -122,6 +122,33 @@ impl Client {
         cost.number().map_err(ChainError::decode("the lock cost", 0))
     }
 
+    /// rao that one alpha of a subnet is worth, without the order's own effect on the price.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn alpha_price(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<u64, ChainError> {
+        let price = self.api("SwapRuntimeApi", "current_alpha_price", &[netuid.into()], at).await?;
+        price.number().map_err(ChainError::decode("the price", 0))
+    }
+
+    /// rao of alpha that a coldkey has at a hotkey on a subnet.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn stake_of(
+        &self,
+        hotkey: &Account,
+        coldkey: &Account,
+        netuid: u16,
+        at: Option<[u8; 32]>,
+    ) -> Result<u64, ChainError> {
+        const METHOD: &str = "get_stake_info_for_hotkey_coldkey_netuid";
+        let stake =
+            self.api("StakeInfoRuntimeApi", METHOD, &[hotkey.into(), coldkey.into(), netuid.into()], at).await?;
+        let read = || stake.optional()?.map_or(Ok(0), |stake| stake.get("stake")?.number());
+        read().map_err(ChainError::decode(METHOD, 0))
+    }
+
     /// A number in `SubtensorModule`'s storage.
     pub(crate) async fn number<T: TryFrom<u128>>(
         &self,

@@ -51,6 +51,9 @@ pub struct ApiQuery {
     ty: u32,
 }
 
+/// A call as it was read from its bytes: pallet, name, arguments by name.
+pub type ReadCall = (String, String, Vec<(String, Value)>);
+
 /// An error variant as metadata describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleError {
@@ -168,6 +171,35 @@ impl Runtime {
                 .map_err(|error| wrong(format!("{}: {error}", input.name)))?;
         }
         Ok(ApiQuery { ty: found.output_ty(), arguments: encoded, function })
+    }
+
+    /// A runtime API call whose arguments are SCALE already: for those whose types metadata does not describe.
+    ///
+    /// # Errors
+    /// [`ChainError::Absent`].
+    pub fn api_encoded(&self, api: &str, method: &str, arguments: Vec<u8>) -> Result<ApiQuery, ChainError> {
+        let function = format!("{api}_{method}");
+        let found = self.metadata.runtime_api_trait_by_name(api).and_then(|api| api.method_by_name(method));
+        let found = found.ok_or_else(|| self.absent(format!("runtime API {function}")))?;
+        Ok(ApiQuery { ty: found.output_ty(), arguments, function })
+    }
+
+    /// Pallet, call and arguments by name, from a call's bytes.
+    ///
+    /// # Errors
+    /// [`ChainError::Decode`].
+    pub fn read_call(&self, bytes: &[u8]) -> Result<ReadCall, ChainError> {
+        let wrong = || ChainError::decode("the call data", self.spec);
+        let value =
+            Value::decode(bytes, self.metadata.outer_enums().call_enum_ty(), self.metadata.types()).map_err(wrong())?;
+        let no_call = || wrong()(crate::value::ShapeError("it is no call".into()));
+        let Value::Variant(pallet, call) = value else { return Err(no_call()) };
+        let Value::Variant(name, fields) = *call else { return Err(no_call()) };
+        match *fields {
+            Value::Record(args) => Ok((pallet, name, args)),
+            Value::Unit => Ok((pallet, name, Vec::new())),
+            _ => Err(no_call()),
+        }
     }
 
     /// Reads a runtime API's answer.

@@ -12,8 +12,6 @@ use serde::Deserialize;
 use serde_json::json;
 use starling_protocol::keys::{Account, Signer};
 use subxt::{
-    SubstrateConfig,
-    config::{DefaultExtrinsicParamsBuilder, substrate::H256},
     error::ExtrinsicError,
     utils::{AccountId32, MultiSignature},
 };
@@ -21,9 +19,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     BlockRef, ChainError, Client,
-    client::hex_json,
+    client::{Mode, hex_json},
     explain,
     link::RequestError,
+    rehearse::{Unsigned, signable},
     runtime::Runtime,
     value::{ShapeError, Value},
 };
@@ -142,6 +141,14 @@ impl Client {
     }
 
     pub(crate) async fn send_and_follow(&self, signer: &dyn Signer, call: &Call<'_>) -> Result<Submitted, ChainError> {
+        match self.mode {
+            Mode::Send => {}
+            Mode::Careful => Box::pin(self.refuse_broken(&signer.account(), call)).await?,
+            Mode::Rehearse => {
+                let rehearsal = Box::pin(self.rehearse(signer.account(), call)).await?;
+                return Err(ChainError::Rehearsed(Box::new(rehearsal)));
+            }
+        }
         let start = Instant::now();
         let mut upgrades = 0;
         loop {
@@ -167,6 +174,50 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Gives a transaction that was signed elsewhere to the node and waits until it is final.
+    pub(crate) async fn follow_signed(
+        &self,
+        call: &Call<'_>,
+        bytes: Vec<u8>,
+        unsigned: &Unsigned,
+        runtime: Arc<Runtime>,
+    ) -> Result<Submitted, ChainError> {
+        let hash = sp_crypto_hashing::blake2_256(&bytes);
+        let signed = Signed { bytes, hash, nonce: unsigned.nonce, birth: unsigned.birth, runtime };
+        match self.push(&signed).await {
+            // Given to the node before, by somebody else or by a run that was cut off: its block is looked for all the same.
+            Ok(()) => {}
+            Err(ChainError::Node { code, message, .. }) => {
+                let refusal = refusal(call, code, &message);
+                let block = if refusal.name() == Some("Stale") { self.included(&signed).await? } else { None };
+                if block.is_none() {
+                    return Err(refusal);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        match Box::pin(self.follow(&signed, call, Instant::now())).await? {
+            Followed::Done(submitted) => Ok(submitted),
+            Followed::Void { .. } => {
+                let extrinsic = format!("0x{}", hex::encode(hash));
+                Err(ChainError::Expired { call: call.title(), extrinsic, last_valid: self.last_finalized() })
+            }
+        }
+    }
+
+    /// The block that holds a transaction already.
+    async fn included(&self, signed: &Signed) -> Result<Option<u32>, ChainError> {
+        let head = self.head().await?.number;
+        for number in signed.birth.number..=head {
+            if let Some(hash) = self.block_hash(number).await?
+                && self.find(BlockRef { number, hash }, &signed.hash).await?.is_some()
+            {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     async fn send(
@@ -230,13 +281,8 @@ impl Client {
             spec: runtime.spec,
             reason: format!("the transaction cannot be built: {error}"),
         };
-        let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
-            .nonce(nonce)
-            .mortal_from_unchecked(LIFETIME.into(), birth.number.into(), H256(birth.hash))
-            .build();
         let payload = subxt::tx::dynamic(call.pallet, call.name, arguments);
-        let transactions = runtime.transactions().transactions();
-        let mut signable = transactions.create_signable_offline(&payload, params).map_err(misfit)?;
+        let mut signable = signable(&runtime, &payload, nonce, birth, LIFETIME).map_err(misfit)?;
         let signature = signer.sign(&signable.signer_payload().map_err(misfit)?);
         let signed = signable
             .sign_with_account_and_signature(&AccountId32(account.0), &MultiSignature::Sr25519(signature.0))
@@ -247,7 +293,7 @@ impl Client {
     }
 
     /// The next nonce, transactions in the pool counted.
-    async fn next_nonce(&self, account: &Account) -> Result<u64, ChainError> {
+    pub(crate) async fn next_nonce(&self, account: &Account) -> Result<u64, ChainError> {
         self.link().request("system_accountNextIndex", vec![json!(account.to_string())]).await
     }
 

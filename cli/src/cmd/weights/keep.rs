@@ -41,6 +41,7 @@ pub struct Keep {
 
 impl Keep {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        global.no_dry_run("weights keep")?;
         let hotkey = Arc::new(global.hotkey()?);
         let store = Arc::new(FileStore::open(&self.state)?);
         let first = self.read()?;

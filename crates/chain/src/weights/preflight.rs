@@ -75,7 +75,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(rule: &'static str, holds: bool, read: impl ToString, needed: impl ToString) -> Self {
+    pub(crate) fn new(rule: &'static str, holds: bool, read: impl ToString, needed: impl ToString) -> Self {
         Self { rule, holds, read: read.to_string(), needed: needed.to_string(), heals_in_blocks: None, advice: None }
     }
 
