@@ -116,7 +116,7 @@ fn a_person_can_found_a_subnet_register_stake_and_read_it_all_back() {
         starling(&all.iter().map(String::as_str).collect::<Vec<_>>())
     };
     assert_eq!(twice.status.code(), Some(4));
-    assert!(String::from_utf8_lossy(&twice.stderr).contains("already"));
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("HotKeyAlreadyRegisteredInSubNet"));
 }
 
 #[test]
