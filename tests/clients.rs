@@ -30,6 +30,11 @@ fn python() -> PathBuf {
 
 /// Runs a script of tests/clients/ against a fresh chain; what it says when it fails is the test's failure.
 fn client(script: &str) {
+    print!("{}", client_with(script, &[]));
+}
+
+/// The same with more in its environment; what it printed.
+fn client_with(script: &str, environment: &[(&str, String)]) -> String {
     let python = python();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (_chain, url) = Process::chain(&[]);
@@ -46,6 +51,7 @@ fn client(script: &str) {
         .env_remove("BT_CHAIN_ENDPOINT")
         .env_remove("BT_NETWORK")
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("{} cannot be run: {e}. scripts/clients makes it", python.display()));
@@ -57,7 +63,36 @@ fn client(script: &str) {
         said(&output.stdout),
         said(&output.stderr)
     );
-    print!("{}", said(&output.stdout));
+    said(&output.stdout)
+}
+
+/// Ours opens there, theirs opens here: the same plaintext goes around once, by the public signature of quicknet's round 1000.
+#[test]
+fn timelock_ciphertexts_cross_both_ways_with_the_official_core() {
+    use starling_timelock::{Entropy, Payload, PublicKey, Signature};
+    const ROUND_1000: &str =
+        "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39";
+    let quicknet = PublicKey::from_bytes(&hex::decode(PublicKey::QUICKNET).unwrap()).unwrap();
+    let signature = Signature::from_bytes(&hex::decode(ROUND_1000).unwrap()).unwrap();
+    let payload = Payload {
+        hotkey: vec![7; 32],
+        uids: (0..300).collect(),
+        values: (0..300).map(|n| n * 200).collect(),
+        version_key: 9,
+    };
+    let entropy = Entropy { key: [11; 32], sigma: [22; 32], nonce: [33; 12] };
+    let sealed = hex::encode(payload.seal(&quicknet, 1000, entropy).unwrap());
+    let environment = [("STARLING_CIPHERTEXT", sealed), ("STARLING_SIGNATURE", ROUND_1000.to_owned())];
+    let said = client_with("timelock.py", &environment);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let bytes = |name: &str| hex::decode(said[name].as_str().unwrap()).unwrap();
+    assert_eq!(Payload::read(&bytes("opened")).unwrap(), payload);
+    // Their envelope: the ciphertext as SCALE bytes, then the round.
+    let theirs = bytes("sealed");
+    let (_, ciphertext) = theirs.split_at(2);
+    let (ciphertext, round) = ciphertext.split_at(ciphertext.len() - 8);
+    assert_eq!(round, 1000_u64.to_le_bytes());
+    assert_eq!(Payload::open(&signature, ciphertext).unwrap(), payload);
 }
 
 #[test]
