@@ -35,6 +35,8 @@ pub enum Command {
     Subnet(cmd::subnet::Subnet),
     /// Register the hotkey: by burning, by work, on the root network.
     Register(cmd::register::Register),
+    /// What a registration costs, now and later.
+    Cost(cmd::cost::Cost),
     /// Put stake in, take it out, move it, show it.
     Stake(cmd::stake::Stake),
     /// Send TAO to another account.
@@ -111,6 +113,7 @@ impl Command {
             Self::Balance(c) => c.run(global).await,
             Self::Subnet(c) => c.run(global).await,
             Self::Register(c) => c.run(global).await,
+            Self::Cost(c) => c.run(global).await,
             Self::Stake(c) => c.run(global).await,
             Self::Transfer(c) => c.run(global).await,
             Self::Children(c) => c.run(global).await,

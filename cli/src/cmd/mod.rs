@@ -5,6 +5,7 @@ pub mod balance;
 pub mod children;
 pub mod commitment;
 pub mod config;
+pub mod cost;
 pub mod doctor;
 pub mod extrinsic;
 pub mod hyperparameters;

@@ -96,6 +96,17 @@ async fn work(
     threads: usize,
 ) -> anyhow::Result<(u16, Submitted)> {
     let tried = Arc::new(AtomicU64::new(0));
+    // Hours of work are not begun for a proof that would be refused.
+    let first = chain.pow_work(netuid, hotkey, &coldkey.account()).await?;
+    match chain.clone().rehearsing().pow_register(coldkey, &first, 0).await {
+        Err(ChainError::Rehearsed(rehearsal)) if rehearsal.ready() => {}
+        Err(ChainError::Rehearsed(rehearsal)) => {
+            let broken = rehearsal.checks.into_iter().filter(|check| !check.holds).collect();
+            return Err(ChainError::Refused { call: rehearsal.unsigned.call, broken }.into());
+        }
+        Err(error) => return Err(error.into()),
+        Ok(_) => {}
+    }
     let mut shown = Progress::new();
     let mut blocks = chain.blocks().await?;
     let mut late = 0;
