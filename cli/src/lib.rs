@@ -33,10 +33,20 @@ pub enum Command {
     Balance(cmd::balance::Balance),
     /// Found a subnet, start it, set its hyperparameters.
     Subnet(cmd::subnet::Subnet),
-    /// Register the hotkey on a subnet by burning.
+    /// Register the hotkey: by burning, by work, on the root network.
     Register(cmd::register::Register),
-    /// Stake TAO on the hotkey.
+    /// What a registration costs, now and later.
+    Cost(cmd::cost::Cost),
+    /// Put stake in, take it out, move it, show it.
     Stake(cmd::stake::Stake),
+    /// Send TAO to another account.
+    Transfer(cmd::transfer::Transfer),
+    /// Lend the hotkey's weight to others.
+    Children(cmd::children::Children),
+    /// What the hotkey keeps of others' dividends.
+    Take(cmd::take::Take),
+    /// Put another hotkey in the hotkey's place.
+    SwapHotkey(cmd::swap::SwapHotkey),
     /// Announce the hotkey's address on chain.
     Axon(cmd::axon::Axon),
     /// Set and show weights.
@@ -103,7 +113,12 @@ impl Command {
             Self::Balance(c) => c.run(global).await,
             Self::Subnet(c) => c.run(global).await,
             Self::Register(c) => c.run(global).await,
+            Self::Cost(c) => c.run(global).await,
             Self::Stake(c) => c.run(global).await,
+            Self::Transfer(c) => c.run(global).await,
+            Self::Children(c) => c.run(global).await,
+            Self::Take(c) => c.run(global).await,
+            Self::SwapHotkey(c) => c.run(global).await,
             Self::Axon(c) => c.run(global).await,
             Self::Weights(c) => c.run(global).await,
             Self::Commitment(c) => c.run(global).await,

@@ -65,9 +65,33 @@ pub fn to_rao(text: &str) -> Result<u64, String> {
     digits(whole)?.checked_mul(1_000_000_000).and_then(|w| w.checked_add(digits(&padded).ok()?)).ok_or_else(bad)
 }
 
+/// A share such as `25%` or `0.25`, of `whole`; exact, at most 100 %.
+pub fn share(text: &str, whole: u64) -> Result<u64, String> {
+    let bad = || format!("`{text}` is no share: write 12.5% or 0.125, at most 100 %");
+    // As parts of a thousand million, so that no float rounds.
+    let (digits, per_cent) = text.strip_suffix('%').map_or((text, false), |digits| (digits, true));
+    let parts = to_rao(digits.trim()).map_err(|_| bad())?;
+    let one: u128 = if per_cent { 100_000_000_000 } else { 1_000_000_000 };
+    if u128::from(parts) > one {
+        return Err(bad());
+    }
+    u64::try_from(u128::from(parts) * u128::from(whole) / one).map_err(|_| bad())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::to_rao;
+    use super::{share, to_rao};
+
+    #[test]
+    fn shares_are_exact_and_at_most_the_whole() {
+        assert_eq!(share("18%", 65_535), Ok(11_796));
+        assert_eq!(share("0.18", 65_535), Ok(11_796));
+        assert_eq!((share("100%", u64::MAX), share("1", u64::MAX)), (Ok(u64::MAX), Ok(u64::MAX)));
+        assert_eq!(share("0", 5), Ok(0));
+        for bad in ["101%", "1.1", "-1", "", "%", "x"] {
+            assert!(share(bad, 65_535).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn amounts_are_exact_and_nonsense_is_refused() {

@@ -2,24 +2,41 @@
 
 use clap::Args;
 use serde_json::json;
+use starling_protocol::keys::Account;
 
 use crate::{Global, output};
 
-/// Balance of an account.
+/// Free balances of accounts, at one block.
 #[derive(Debug, Args)]
 pub struct Balance {
-    /// SS58 address; the wallet's coldkey if left out.
-    account: Option<String>,
+    /// SS58 addresses; the wallet's coldkey if left out.
+    accounts: Vec<Account>,
+    /// Read at this block.
+    #[arg(long, value_name = "BLOCK")]
+    at: Option<u32>,
 }
 
 impl Balance {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
-        let account = global.account_or_coldkey(self.account.as_deref())?;
-        let rao = global.chain().await?.balance(&account).await?;
+        let accounts = if self.accounts.is_empty() { vec![global.account_or_coldkey(None)?] } else { self.accounts };
+        let chain = global.chain().await?;
+        let block = super::block(&chain, self.at).await?;
+        let balances = chain.balances(&accounts, Some(block.hash)).await?;
         if global.json {
-            return output::json(&json!({ "account": account, "free_rao": rao }));
+            // One account was always one object; several are a list of the same.
+            let rows: Vec<_> = accounts
+                .iter()
+                .zip(&balances)
+                .map(|(account, rao)| json!({ "account": account, "free_rao": rao, "block": block.number }))
+                .collect();
+            return match rows.as_slice() {
+                [one] => output::json(one),
+                rows => output::json(&rows),
+            };
         }
-        output::line(&format!("{account} {} TAO", output::tao(rao)));
+        for (account, rao) in accounts.iter().zip(balances) {
+            output::line(&format!("{account} {} TAO", output::tao(rao)));
+        }
         Ok(())
     }
 }

@@ -27,6 +27,15 @@ enum Action {
         /// Whose; the wallet's own if left out.
         account: Option<Account>,
     },
+    /// Everybody's commitments on a subnet.
+    List {
+        /// The subnet.
+        #[arg(long)]
+        netuid: u16,
+        /// Read at this block.
+        #[arg(long, value_name = "BLOCK")]
+        at: Option<u32>,
+    },
     /// Write text (at most 128 bytes) as the wallet's hotkey.
     Set {
         /// The subnet.
@@ -64,6 +73,24 @@ impl Commitment {
                     (None, Ok(text)) => output::line(&format!("block {}: {text}", found.block)),
                     (None, Err(_)) => output::line(&format!("block {}: 0x{}", found.block, hex::encode(&found.data))),
                 }
+            }
+            Action::List { netuid, at } => {
+                let chain = global.chain().await?;
+                let all = chain.commitments(netuid, super::at(&chain, at).await?).await?;
+                if global.json {
+                    let rows = all.iter().map(|(account, found)| {
+                        json!({ "account": account, "block": found.block, "data": hex::encode(&found.data) })
+                    });
+                    return output::json(&rows.collect::<Vec<_>>());
+                }
+                let mut table = output::table(&["block", "account", "data"]);
+                for (account, found) in all {
+                    // What strangers wrote: only what cannot move the terminal's cursor is shown as text.
+                    let text = std::str::from_utf8(&found.data).ok().filter(|text| !text.chars().any(char::is_control));
+                    let data = text.map_or_else(|| format!("0x{}", hex::encode(&found.data)), str::to_owned);
+                    table.add_row([found.block.to_string(), account.to_string(), data]);
+                }
+                output::line(&table.to_string());
             }
             Action::Set { netuid, text } => {
                 if text.len() > 128 {

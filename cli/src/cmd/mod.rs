@@ -2,8 +2,10 @@
 
 pub mod axon;
 pub mod balance;
+pub mod children;
 pub mod commitment;
 pub mod config;
+pub mod cost;
 pub mod doctor;
 pub mod extrinsic;
 pub mod hyperparameters;
@@ -13,6 +15,9 @@ pub mod metagraph;
 pub mod register;
 pub mod stake;
 pub mod subnet;
+pub mod swap;
+pub mod take;
+pub mod transfer;
 pub mod wallet;
 pub mod weights;
 
@@ -23,12 +28,20 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use starling_chain::{Client, Endpoints, Options};
+use starling_chain::{BlockRef, Client, Endpoints, Options};
 use starling_protocol::keys::{Account, Signature, Signer};
 use starling_wallet::{Keypair, Part, Password, Passwords, Wallet, WalletLocation};
 use zeroize::Zeroizing;
 
 use crate::{Global, settings::is_here};
+
+/// The block that a person named by its number, or the newest final one: what is read at it fits together.
+pub async fn block(chain: &Client, number: Option<u32>) -> anyhow::Result<BlockRef> {
+    match (number, at(chain, number).await?) {
+        (Some(number), Some(hash)) => Ok(BlockRef { number, hash }),
+        _ => Ok(chain.head().await?),
+    }
+}
 
 /// The hash of a block that a person named by its number; `None` for the newest.
 pub async fn at(chain: &Client, block: Option<u32>) -> anyhow::Result<Option<[u8; 32]>> {

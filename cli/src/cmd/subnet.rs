@@ -18,6 +18,14 @@ pub struct Subnet {
 enum Action {
     /// List subnets.
     List,
+    /// One subnet in depth: owner, pool, emission, identity.
+    Info {
+        /// The subnet.
+        netuid: u16,
+        /// Read at this block.
+        #[arg(long, value_name = "BLOCK")]
+        at: Option<u32>,
+    },
     /// Found a subnet; the wallet's coldkey owns it, its hotkey is uid 0.
     Create,
     /// Start emissions.
@@ -45,6 +53,18 @@ impl Subnet {
                         s.tempo.to_string(),
                         output::tao(s.burn),
                     ]);
+                }
+                output::line(&table.to_string());
+            }
+            Action::Info { netuid, at } => {
+                let detail = chain.subnet(netuid, super::at(&chain, at).await?).await?;
+                let value = serde_json::to_value(&detail)?;
+                if global.json {
+                    return output::json(&value);
+                }
+                let mut table = output::table(&["", ""]);
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    table.add_row([name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)]);
                 }
                 output::line(&table.to_string());
             }

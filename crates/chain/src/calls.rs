@@ -11,6 +11,7 @@ use crate::{
     ChainError, Client, Hyper, Submitted,
     detail::About,
     proofs::{confirm, expect, registered_uid},
+    serving::axon_args,
     submit::Call,
     value::Value,
 };
@@ -101,21 +102,7 @@ impl Client {
         netuid: u16,
         address: SocketAddr,
     ) -> Result<Submitted, ChainError> {
-        let (ip, ip_type) = match address.ip() {
-            std::net::IpAddr::V4(ip) => (u128::from(u32::from(ip)), 4_u8),
-            std::net::IpAddr::V6(ip) => (u128::from(ip), 6),
-        };
-        let args = vec![
-            ("netuid", netuid.into()),
-            ("version", 1_u32.into()),
-            ("ip", ip.into()),
-            ("port", address.port().into()),
-            ("ip_type", ip_type.into()),
-            // 4 is what the official tools send; placeholders are unused.
-            ("protocol", 4_u8.into()),
-            ("placeholder1", 0_u8.into()),
-            ("placeholder2", 0_u8.into()),
-        ];
+        let args = axon_args(netuid, address);
         let call = Call { pallet: SUBTENSOR, name: "serve_axon", args };
         let account = hotkey.account();
         let sent = self.send_and_follow(hotkey, &call).await;

@@ -19,8 +19,10 @@
 //! ```
 
 mod blocks;
+mod burn;
 mod cache;
 mod calls;
+mod children;
 mod client;
 mod decode;
 mod detail;
@@ -29,15 +31,20 @@ mod endpoints;
 mod error;
 mod hyperparameters;
 mod link;
+mod lookups;
 mod metagraph;
+mod pow;
 mod proofs;
 mod queries;
 mod registration;
 mod rehearse;
 mod rules;
+mod serving;
+mod stake;
 mod submit;
 
 pub mod commit_reveal;
+pub mod diff;
 pub mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -47,13 +54,18 @@ pub mod timelock;
 pub mod value;
 pub mod weights;
 
+pub use burn::BurnCurve;
+pub use children::{Child, Family, Takes};
 pub use client::{BlockRef, Client, Options};
 pub use commit_reveal::{EpochClock, RevealWindow};
 pub use endpoints::Endpoints;
 pub use error::ChainError;
 pub use hyperparameters::{Hyper, Hyperparameters};
+pub use lookups::{Delegate, SubnetDetail};
 pub use metagraph::{Axon, Metagraph, Neuron};
+pub use pow::{Search, Work};
 pub use queries::{Commitment, Subnet};
 pub use rehearse::{Rehearsal, Unsigned};
+pub use stake::{Limit, Place, Stake};
 pub use submit::{Event, Submitted};
 pub use weights::{Mechanism, WeightCommit, preflight::Check};

@@ -77,28 +77,28 @@ impl Client {
             }
             (SUBTENSOR, "serve_prometheus") => self.served(signer, call, sent, "PrometheusServed", "Prometheus").await,
             (SUBTENSOR, "add_stake" | "add_stake_limit") => self.staked(signer, call, sent).await,
-            (SUBTENSOR, "remove_stake" | "remove_stake_limit" | "unstake_all" | "remove_stake_full_limit") => {
+            (SUBTENSOR, "remove_stake" | "remove_stake_limit" | "remove_stake_full_limit" | "unstake_all") => {
                 self.unstaked(signer, call, sent).await
             }
             (SUBTENSOR, "unstake_all_alpha") => self.staked_on(signer, call, sent, call.account("hotkey")?, 0).await,
             (SUBTENSOR, "move_stake") => {
                 let (to, netuid) = (call.account("destination_hotkey")?, call.number("destination_netuid")?);
                 expect(sent, call, "StakeMoved", |f| Ok(f.at(0)?.account()? == *signer && f.at(3)?.account()? == to))?;
-                self.staked_on(signer, call, sent, to, netuid).await
+                self.arrived(signer, call, sent, to, netuid).await
             }
             (SUBTENSOR, "transfer_stake") => {
                 let (to, hotkey) = (call.account("destination_coldkey")?, call.account("hotkey")?);
                 expect(sent, call, "StakeTransferred", |f| {
                     Ok(f.at(0)?.account()? == *signer && f.at(1)?.account()? == to && f.at(2)?.account()? == hotkey)
                 })?;
-                self.staked_on(&to, call, sent, hotkey, call.number("destination_netuid")?).await
+                self.arrived(&to, call, sent, hotkey, call.number("destination_netuid")?).await
             }
             (SUBTENSOR, "swap_stake" | "swap_stake_limit") => {
                 let (hotkey, netuid) = (call.account("hotkey")?, call.number("destination_netuid")?);
                 expect(sent, call, "StakeSwapped", |f| {
                     Ok(f.at(0)?.account()? == *signer && f.at(1)?.account()? == hotkey)
                 })?;
-                self.staked_on(signer, call, sent, hotkey, netuid).await
+                self.arrived(signer, call, sent, hotkey, netuid).await
             }
             (SUBTENSOR, "set_children") => self.children_set(call, sent).await,
             (SUBTENSOR, "set_childkey_take") => {
@@ -199,6 +199,25 @@ impl Client {
         let total: u64 = self.number("TotalHotkeyAlpha", &keys, Some(sent.block.hash)).await?;
         confirm(sent, call, total > 0 && total >= added, || {
             format!("{hotkey} holds {total} rao of alpha after adding {added}")
+        })
+    }
+
+    /// More alpha there than in the block before. Within one subnet nothing is sold or bought, so there is no `StakeAdded` to look for.
+    async fn arrived(
+        &self,
+        coldkey: &Account,
+        call: &Call<'_>,
+        sent: &Submitted,
+        hotkey: Account,
+        netuid: u16,
+    ) -> Result<(), ChainError> {
+        let Some(before) = self.block_hash(sent.block.number.saturating_sub(1)).await? else { return Ok(()) };
+        let (before, after) = futures::try_join!(
+            self.stake_of(&hotkey, coldkey, netuid, Some(before)),
+            self.stake_of(&hotkey, coldkey, netuid, Some(sent.block.hash)),
+        )?;
+        confirm(sent, call, after > before, || {
+            format!("{coldkey} has {after} rao of alpha at {hotkey} on subnet {netuid}, {before} in the block before")
         })
     }
 

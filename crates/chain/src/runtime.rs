@@ -116,13 +116,31 @@ impl Runtime {
     /// # Errors
     /// [`ChainError::Absent`], [`ChainError::Arguments`].
     pub fn storage(&self, pallet: &str, entry: &str, keys: &[Value]) -> Result<StorageQuery, ChainError> {
+        self.storage_keyed(pallet, entry, keys, 0)
+    }
+
+    /// A map without its last key: what the keys of all entries begin with.
+    ///
+    /// # Errors
+    /// As [`Runtime::storage`].
+    pub fn storage_prefix(&self, pallet: &str, entry: &str, keys: &[Value]) -> Result<StorageQuery, ChainError> {
+        self.storage_keyed(pallet, entry, keys, 1)
+    }
+
+    fn storage_keyed(
+        &self,
+        pallet: &str,
+        entry: &str,
+        keys: &[Value],
+        open: usize,
+    ) -> Result<StorageQuery, ChainError> {
         let what = format!("storage {pallet}.{entry}");
         let storage = self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.storage());
         let storage = storage.ok_or_else(|| self.absent(what.clone()))?;
         let entry = storage.entry_by_name(entry).ok_or_else(|| self.absent(what.clone()))?;
         let wrong = |reason: String| ChainError::Arguments { call: what.clone(), spec: self.spec, reason };
-        if entry.keys().len() != keys.len() {
-            return Err(wrong(format!("it has {} keys, this client knows {}", entry.keys().len(), keys.len())));
+        if entry.keys().len() != keys.len() + open {
+            return Err(wrong(format!("it has {} keys, this client knows {}", entry.keys().len(), keys.len() + open)));
         }
         let mut key = Vec::with_capacity(128);
         key.extend(sp_crypto_hashing::twox_128(storage.prefix().as_bytes()));
