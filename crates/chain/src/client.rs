@@ -1,7 +1,7 @@
 //! The client: one connection, the runtimes seen on it, and reads of storage and runtime APIs by name.
 //!
 //! Invariant: nothing is decoded with another runtime's metadata. A read at a given block uses that block's runtime; a read at
-//! the newest block uses a runtime that was current at most [`VERSION_AGE`] ago, and is repeated after a look at the version if it
+//! the newest block uses a runtime that was current at most half a public block ago, and is repeated after a look at the version if it
 //! cannot be decoded. Metadata is fetched when first needed, so that connecting costs one request.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,17 +17,13 @@ use serde_json::{Value as Json, json};
 use starling_protocol::keys::Account;
 
 use crate::{
-    ChainError, Endpoints, cache,
+    ChainError, Endpoints,
     link::Link,
-    runtime::{ApiQuery, NEWEST_METADATA, Runtime, StorageQuery, metadata_answer, metadata_request},
+    runtime::{ApiQuery, Runtime, StorageQuery},
+    runtimes::Runtimes,
     submit::UnderWay,
     value::Value,
 };
-
-/// How long a runtime version is believed: half a public block.
-const VERSION_AGE: Duration = Duration::from_secs(6);
-/// Pinned blocks whose runtime version is remembered.
-const REMEMBERED_BLOCKS: usize = 256;
 
 /// A block's number and hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,7 +73,7 @@ impl Default for Options {
 /// A chain, by one node of it at a time. Cheap to clone; clones share connection, metadata and the queue of submissions.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     pub(crate) mode: Mode,
 }
 
@@ -95,29 +91,14 @@ pub(crate) enum Mode {
 /// An account's turn to submit, and what it has under way.
 pub(crate) type Queue = Arc<tokio::sync::Mutex<Option<UnderWay>>>;
 
-struct Inner {
+pub(crate) struct Inner {
     link: Link,
     options: Options,
-    genesis: [u8; 32],
+    pub(crate) genesis: [u8; 32],
     /// Where metadata is kept.
-    cache: Option<PathBuf>,
-    runtimes: Mutex<Runtimes>,
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) runtimes: Mutex<Runtimes>,
     queues: Mutex<HashMap<Account, Queue>>,
-}
-
-#[derive(Default)]
-struct Runtimes {
-    current: Option<(Instant, Arc<Runtime>)>,
-    by_spec: HashMap<u32, Arc<Runtime>>,
-    /// Runtime version of blocks read at.
-    by_block: HashMap<[u8; 32], u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Version {
-    spec_version: u32,
-    transaction_version: u32,
 }
 
 #[derive(Deserialize)]
@@ -132,7 +113,7 @@ impl fmt::Debug for Client {
 }
 
 /// Locks a mutex whose holders never panic while holding it.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -269,149 +250,6 @@ impl Client {
         self.link().request_as("chain_getBlockHash", vec![json!(number)], read).await
     }
 
-    // --- runtimes ---
-
-    pub(crate) async fn spec_at(&self, block: [u8; 32]) -> Result<u32, ChainError> {
-        Ok(self.version(Some(block)).await?.spec_version)
-    }
-
-    async fn version(&self, at: Option<[u8; 32]>) -> Result<Version, ChainError> {
-        self.link().request("state_getRuntimeVersion", at.iter().map(|hash| hex_json(hash)).collect()).await
-    }
-
-    /// The runtime at a block, or at the newest one.
-    pub(crate) async fn runtime(&self, at: Option<[u8; 32]>) -> Result<Arc<Runtime>, ChainError> {
-        {
-            let runtimes = lock(&self.inner.runtimes);
-            match at {
-                None => {
-                    if let Some((_, runtime)) =
-                        runtimes.current.as_ref().filter(|(seen, _)| seen.elapsed() < VERSION_AGE)
-                    {
-                        return Ok(Arc::clone(runtime));
-                    }
-                }
-                Some(hash) => {
-                    if let Some(runtime) = runtimes.by_block.get(&hash).and_then(|spec| runtimes.by_spec.get(spec)) {
-                        return Ok(Arc::clone(runtime));
-                    }
-                }
-            }
-        }
-        // Boxed: it is rare, and every read nests it.
-        Box::pin(self.fresh_runtime(at)).await
-    }
-
-    /// As [`Client::runtime`], after asking for the version now.
-    pub(crate) async fn fresh_runtime(&self, at: Option<[u8; 32]>) -> Result<Arc<Runtime>, ChainError> {
-        // A short command asks for the code at once, since it will want it; who knows runtimes already asks if there is a new one.
-        let first = lock(&self.inner.runtimes).by_spec.is_empty();
-        let code = async { if first { self.code_hash(at).await } else { Ok(None) } };
-        let (version, code) = futures::try_join!(self.version(at), code)?;
-        let known = lock(&self.inner.runtimes).by_spec.get(&version.spec_version).cloned();
-        let runtime = match known {
-            Some(runtime) => runtime,
-            None => match self.fetch_runtime(&version, code, at).await {
-                // What one node garbles another may say properly.
-                Err(error @ ChainError::Decode { .. }) if self.link().distrust(&error.to_string()).await => {
-                    Arc::new(self.fetch_runtime(&version, None, at).await?)
-                }
-                fetched => Arc::new(fetched?),
-            },
-        };
-        let mut runtimes = lock(&self.inner.runtimes);
-        runtimes.by_spec.insert(runtime.spec, Arc::clone(&runtime));
-        match at {
-            None => {
-                let before = runtimes.current.replace((Instant::now(), Arc::clone(&runtime)));
-                if let Some((_, before)) = before.filter(|(_, before)| before.spec != runtime.spec) {
-                    tracing::info!(from = before.spec, to = runtime.spec, "the chain's runtime was upgraded");
-                }
-            }
-            Some(hash) => {
-                if runtimes.by_block.len() >= REMEMBERED_BLOCKS {
-                    runtimes.by_block.clear();
-                }
-                runtimes.by_block.insert(hash, runtime.spec);
-            }
-        }
-        Ok(runtime)
-    }
-
-    /// The runtime of a version: from disk if it is kept there, else from the node.
-    async fn fetch_runtime(
-        &self,
-        version: &Version,
-        code: Option<[u8; 32]>,
-        at: Option<[u8; 32]>,
-    ) -> Result<Runtime, ChainError> {
-        let build =
-            |bytes: &[u8]| Runtime::new(bytes, version.spec_version, version.transaction_version, self.inner.genesis);
-        let code = match code {
-            None => self.code_hash(at).await?,
-            code => code,
-        };
-        let kept = self.inner.cache.as_ref().zip(code).map(|(folder, code)| (folder, self.cache_key(version, code)));
-        if let Some((folder, key)) = &kept
-            && let Some(bytes) = cache::load(folder, key)
-        {
-            match build(&bytes) {
-                Ok(runtime) => return Ok(runtime),
-                Err(_) => cache::forget(folder, key),
-            }
-        }
-        let bytes = self.fetch_metadata(at).await?;
-        let runtime = build(&bytes)?;
-        // Only what was asked of one runtime: an upgrade in between would put the new one's words under the old one's name.
-        if let Some((folder, key)) = &kept
-            && self.code_hash(at).await? == Some(key.code)
-        {
-            cache::store(folder, key, &bytes);
-        }
-        Ok(runtime)
-    }
-
-    fn cache_key(&self, version: &Version, code: [u8; 32]) -> cache::Key {
-        let (spec, transaction) = (version.spec_version, version.transaction_version);
-        cache::Key { genesis: self.inner.genesis, spec, transaction, code }
-    }
-
-    /// The hash of the runtime's code; `None` where nothing is kept under it, and from nodes that do not tell.
-    async fn code_hash(&self, at: Option<[u8; 32]>) -> Result<Option<[u8; 32]>, ChainError> {
-        if self.inner.cache.is_none() {
-            return Ok(None);
-        }
-        let mut params = vec![hex_json(b":code")];
-        params.extend(at.iter().map(|hash| hex_json(hash)));
-        match self.link().request::<Option<String>>("state_getStorageHash", params).await {
-            Ok(hash) => Ok(hash.as_deref().and_then(parse_hash)),
-            Err(ChainError::Node { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The newest metadata that both sides know.
-    async fn fetch_metadata(&self, at: Option<[u8; 32]>) -> Result<Vec<u8>, ChainError> {
-        for newest in [NEWEST_METADATA, 15] {
-            let answer = self.state_call("Metadata_metadata_at_version", &metadata_request(newest), at).await;
-            match answer {
-                Ok(bytes) => {
-                    if let Some(metadata) = metadata_answer(&bytes)? {
-                        return Ok(metadata.to_vec());
-                    }
-                }
-                // Runtimes of before 2023 do not have the method: state_getMetadata below serves them.
-                Err(ChainError::Node { .. }) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        let params = at.iter().map(|hash| hex_json(hash)).collect();
-        let read = |text: String| parse_hex(&text).ok_or_else(|| bad_answer("state_getMetadata", &text));
-        self.link().request_as("state_getMetadata", params, read).await
-    }
-
-    // --- reads ---
-
     pub(crate) async fn state_call(
         &self,
         function: &str,
@@ -445,16 +283,7 @@ impl Client {
         keys: &[Value],
         at: Option<[u8; 32]>,
     ) -> Result<Option<Value>, ChainError> {
-        let runtime = self.runtime(at).await?;
-        let read = async |runtime: Arc<Runtime>| {
-            let query: StorageQuery = runtime.storage(pallet, entry, keys)?;
-            let bytes = self.state_storage(&query.key, at).await?;
-            runtime.read_storage(&query, bytes.as_deref())
-        };
-        match read(Arc::clone(&runtime)).await {
-            Err(error) => read(self.after_upgrade(&runtime, error, at).await?).await,
-            value => value,
-        }
+        self.entry(pallet, entry, keys, at, true).await
     }
 
     /// As [`Client::storage`], but `None` for what is not set, default or not.
@@ -465,10 +294,29 @@ impl Client {
         keys: &[Value],
         at: Option<[u8; 32]>,
     ) -> Result<Option<Value>, ChainError> {
+        self.entry(pallet, entry, keys, at, false).await
+    }
+
+    async fn entry(
+        &self,
+        pallet: &str,
+        entry: &str,
+        keys: &[Value],
+        at: Option<[u8; 32]>,
+        or_default: bool,
+    ) -> Result<Option<Value>, ChainError> {
         let runtime = self.runtime(at).await?;
-        let query: StorageQuery = runtime.storage(pallet, entry, keys)?;
-        let Some(bytes) = self.state_storage(&query.key, at).await? else { return Ok(None) };
-        runtime.read_storage(&query, Some(&bytes))
+        let read = async |runtime: Arc<Runtime>| {
+            let query: StorageQuery = runtime.storage(pallet, entry, keys)?;
+            match self.state_storage(&query.key, at).await? {
+                None if !or_default => Ok(None),
+                bytes => runtime.read_storage(&query, bytes.as_deref()),
+            }
+        };
+        match read(Arc::clone(&runtime)).await {
+            Err(error) => read(self.after_upgrade(&runtime, error, at).await?).await,
+            value => value,
+        }
     }
 
     /// A storage value that must be there (set, or with a default).

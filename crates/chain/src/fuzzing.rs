@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use crate::{
     BlockRef, ChainError, client, dial, hyperparameters,
     metagraph::{read_axon, read_metagraph},
-    queries,
+    outcome, queries,
     runtime::{Runtime, metadata_answer},
-    submit,
     value::Value,
     weights,
 };
@@ -107,10 +106,10 @@ pub fn events(runtime: &Runtime, bytes: &[u8]) -> bool {
     let Ok(Some(records)) = runtime.read_storage(&query, Some(bytes)) else { return false };
     let mut some = false;
     for index in 0..4 {
-        let Ok(events) = submit::events_of(&records, submit::of_extrinsic(index)) else { continue };
+        let Ok(events) = outcome::events_of(&records, outcome::of_extrinsic(index)) else { continue };
         for event in events {
             some = true;
-            let _ = submit::dispatch_error(runtime, event.fields.field_or_self("dispatch_error"));
+            let _ = outcome::dispatch_error(runtime, event.fields.field_or_self("dispatch_error"));
         }
     }
     some
@@ -121,7 +120,7 @@ pub fn words(bytes: &[u8]) {
     dial::read_refusal(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = (client::parse_hash(text), client::parse_number(text), client::parse_hex(text));
-        let _ = submit::read_refusal(text);
+        let _ = outcome::read_refusal(text);
         let error = ChainError::Node { method: "m".into(), code: 1010, message: text.to_owned() };
         let _ = (error.to_string(), crate::link::too_many(&error));
     }

@@ -4,19 +4,25 @@
 mod support;
 
 use starling_chain::{Mechanism, timelock::Fate, weights::preflight::Way};
-use support::world::{PATIENCE, key, name, world};
+use support::world::{PATIENCE, World, key, name, world};
 
 const ON: (&str, &str) = ("sudo_set_commit_reveal_weights_enabled", "enabled");
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_timelocked_commit_is_revealed_by_the_chain_in_the_planned_window() {
+/// Epochs of 20 blocks, no rate limit, a validator with a permit and a miner.
+async fn committing() -> (World, [u16; 2]) {
     let world = world().await;
-    let (chain, netuid) = (&world.chain, world.netuid);
     let (validator, miner) = world.validator_and_miner().await;
-    let hotkey = key("//Charlie//hot");
-    let account = hotkey.account();
     world.set("sudo_set_weights_set_rate_limit", "weights_set_rate_limit", 0_u64).await;
     world.set("sudo_set_tempo", "tempo", 20_u16).await;
+    (world, [validator, miner])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timelocked_commit_is_revealed_by_the_chain_in_the_planned_window() {
+    let (world, [validator, miner]) = committing().await;
+    let (chain, netuid) = (&world.chain, world.netuid);
+    let hotkey = key("//Charlie//hot");
+    let account = hotkey.account();
     let beacon = chain.beacon().await.unwrap();
     assert!(beacon.runs(chain.now_ms().await.unwrap()));
     assert_eq!(chain.weight_facts(netuid, &account).await.unwrap().way(), Way::Timelock);
@@ -53,13 +59,10 @@ async fn a_timelocked_commit_is_revealed_by_the_chain_in_the_planned_window() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_chain_drops_without_a_word_is_found_out_and_refusals_have_their_names() {
-    let world = world().await;
+    let (world, [validator, miner]) = committing().await;
     let (chain, netuid) = (&world.chain, world.netuid);
-    let (validator, miner) = world.validator_and_miner().await;
     let hotkey = key("//Charlie//hot");
     let account = hotkey.account();
-    world.set("sudo_set_weights_set_rate_limit", "weights_set_rate_limit", 0_u64).await;
-    world.set("sudo_set_tempo", "tempo", 20_u16).await;
     let beacon = chain.beacon().await.unwrap();
     let plan = chain.timelock_plan(netuid).await.unwrap().unwrap();
     // A uid that nobody has: the rules refuse it at the reveal only.

@@ -305,7 +305,8 @@ impl Keeper {
         let (uids, values): (Vec<u16>, Vec<u16>) = target.weights.iter().copied().unzip();
         let broken: Vec<Check> =
             check(facts, way, &uids, &values, self.version_key).into_iter().filter(|c| !c.holds).collect();
-        let rule = broken.first().map(|first| first.rule.to_owned());
+        // What time heals is no trouble.
+        let rule = broken.iter().find(|rule| rule.heals_in_blocks.is_none()).map(|rule| rule.rule.to_owned());
         self.status.send_if_modified(|s| {
             let changed = s.refused != rule;
             s.refused = rule;

@@ -29,7 +29,7 @@ pub struct WeightStatus {
     pub trouble: Option<(String, u32)>,
     /// Blocks without weights of ours after which something is wrong: the reveal period and two epochs.
     pub late_after: Option<u32>,
-    /// The rule by which the chain would refuse weights now.
+    /// The rule by which the chain would refuse weights now, if time alone does not heal it.
     pub refused: Option<String>,
 }
 

@@ -95,7 +95,9 @@ impl Keep {
         let store = Arc::new(FileStore::open(&self.state)?);
         let mut source = Source::new(&self)?;
         let chain: Client = global.chain().await?;
-        let first = source.next(&chain).await?.unwrap_or_default();
+        // A file that is none ends this at once. A scorer may take minutes, in which a reveal may be due: it is first run by the loop.
+        let first =
+            if self.scorer.is_some() { Target::default() } else { source.next(&chain).await?.unwrap_or_default() };
         let (target, targets) = watch::channel(first);
         let (status, mut statuses) = watch::channel(WeightStatus::default());
         let mut serving = match self.metrics {
@@ -139,7 +141,9 @@ impl Keep {
                             alerts.source(None);
                             target.send_if_modified(|t| std::mem::replace(t, read.clone()) != read);
                         }
-                        Ok(None) => {}
+                        // The same as before; or at rest after a failure, which is no news.
+                        Ok(None) if source.resting() => {}
+                        Ok(None) => alerts.source(None),
                         Err(error) => {
                             tracing::warn!("{error:#}; the weights read before stay");
                             alerts.source(Some(format!("{error:#}")));

@@ -3,7 +3,10 @@
 //! A file is JSON (`{"3": 0.5, "5Grw…": 1}`: uid or hotkey to weight) or CSV (`3,0.5` a line; a first line of words is a header). Numbers are
 //! read to the last bit, as Python reads them.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -175,12 +178,16 @@ fn weight_is(text: &str) -> Result<f64, String> {
 }
 
 /// Read a weights file.
-pub fn read(path: &std::path::Path) -> anyhow::Result<Vec<(Who, f64)>> {
+pub fn read(path: &Path) -> anyhow::Result<Vec<(Who, f64)>> {
+    parse(&text(path)?).with_context(|| format!("{} holds no weights", path.display()))
+}
+
+/// A weights file's text, at most [`MAX_FILE`] bytes.
+pub fn text(path: &Path) -> anyhow::Result<String> {
     let name = path.display();
     let length = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
     ensure!(length <= MAX_FILE, "{name} has {length} bytes, at most {MAX_FILE} are read");
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    parse(&text).with_context(|| format!("{name} holds no weights"))
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))
 }
 
 /// Weights from JSON or CSV text, each neuron once, at least one above zero.

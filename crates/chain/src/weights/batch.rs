@@ -6,12 +6,7 @@
 use serde::Serialize;
 use starling_protocol::keys::Signer;
 
-use crate::{
-    ChainError, Client, Submitted,
-    proofs::unconfirmed,
-    submit::{Call, dispatch_name},
-    value::Value,
-};
+use crate::{ChainError, Client, Submitted, outcome::dispatch_name, proofs::unconfirmed, submit::Call, value::Value};
 
 const SUBTENSOR: &str = "SubtensorModule";
 

@@ -37,9 +37,7 @@ impl Client {
         args.extend([("dests", uids.into()), ("weights", values.into()), ("version_key", version_key.into())]);
         let call = Call { pallet: SUBTENSOR, name: of.call("set_weights", "set_mechanism_weights"), args };
         let account = hotkey.account();
-        let sent = self.send_and_follow(hotkey, &call).await;
-        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: uids.len(), version_key };
-        let sent = self.with_numbers(sent, about).await?;
+        let sent = self.send_weights(hotkey, of, &call, (uids.len(), version_key)).await?;
         self.confirm_weights(&sent, &call, of, &account, uids, values).await?;
         Ok(sent)
     }
@@ -66,9 +64,7 @@ impl Client {
         let mut args = of.arguments();
         args.push(("commit_hash", hash.into()));
         let call = Call { pallet: SUBTENSOR, name: of.call("commit_weights", "commit_mechanism_weights"), args };
-        let sent = self.send_and_follow(hotkey, &call).await;
-        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: uids.len(), version_key };
-        let sent = self.with_numbers(sent, about).await?;
+        let sent = self.send_weights(hotkey, of, &call, (uids.len(), version_key)).await?;
         expect(&sent, &call, "WeightsCommitted", |fields| {
             Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
         })?;
@@ -104,9 +100,7 @@ impl Client {
         ]);
         let call = Call { pallet: SUBTENSOR, name: of.call("reveal_weights", "reveal_mechanism_weights"), args };
         let account = hotkey.account();
-        let sent = self.send_and_follow(hotkey, &call).await;
-        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: uids.len(), version_key };
-        let sent = self.with_numbers(sent, about).await?;
+        let sent = self.send_weights(hotkey, of, &call, (uids.len(), version_key)).await?;
         let hash = commit_hash(&account, of.index(), uids, values, salt, version_key);
         expect(&sent, &call, "WeightsRevealed", |fields| {
             Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
@@ -150,9 +144,7 @@ impl Client {
         ]);
         let name = of.call("commit_timelocked_weights", "commit_timelocked_mechanism_weights");
         let call = Call { pallet: SUBTENSOR, name, args };
-        let sent = self.send_and_follow(hotkey, &call).await;
-        let about = About::Weights { netuid: of.netuid, hotkey: &account, count: 0, version_key: 0 };
-        let sent = self.with_numbers(sent, about).await?;
+        let sent = self.send_weights(hotkey, of, &call, (0, 0)).await?;
         expect(&sent, &call, "TimelockedWeightsCommitted", |fields| {
             Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
         })?;
@@ -161,6 +153,19 @@ impl Client {
             Some(commit) => Ok((commit, sent)),
             None => Err(unconfirmed(&sent, &call, "the commit is not in storage".into())),
         }
+    }
+
+    /// Sends a call about so many weights with such a version key; a refusal carries its numbers.
+    async fn send_weights(
+        &self,
+        hotkey: &dyn Signer,
+        of: Mechanism,
+        call: &Call<'_>,
+        (count, version_key): (usize, u64),
+    ) -> Result<Submitted, ChainError> {
+        let sent = self.send_and_follow(hotkey, call).await;
+        let account = hotkey.account();
+        self.with_numbers(sent, About::Weights { netuid: of.netuid, hotkey: &account, count, version_key }).await
     }
 
     async fn confirm_weights(

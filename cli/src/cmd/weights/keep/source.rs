@@ -7,12 +7,16 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use anyhow::{Context, bail, ensure};
 use starling_chain::Client;
 use starling_keeper::Target;
-use tokio::{io::AsyncReadExt, process::Command};
+use tokio::{io::AsyncReadExt, process::Command, time::Instant};
 
-use super::super::vector::{Fit, MAX_FILE, Who, fitted, on_subnet, parse};
+use super::super::vector::{Fit, MAX_FILE, Who, fitted, on_subnet, parse, text};
 
 /// Blocks after which hotkeys are looked up and limits are read again.
 const RESOLVE: u32 = 20;
+
+/// Rests after failures: a scorer may be costly, a file is about to be written.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 enum From {
@@ -32,6 +36,8 @@ pub struct Source {
     resolved_at: u32,
     /// The epoch that the scorer has scored for.
     scored: Option<u64>,
+    /// After a failure: not before this, and how long the next rest is.
+    rest: Option<(Instant, Duration)>,
 }
 
 impl Source {
@@ -45,13 +51,31 @@ impl Source {
             },
             (None, None) => bail!("no weights: give --file or --scorer"),
         };
-        Ok(Self { from, netuid: keep.netuid, fit: keep.fit, text: None, resolved_at: 0, scored: None })
+        Ok(Self { from, netuid: keep.netuid, fit: keep.fit, text: None, resolved_at: 0, scored: None, rest: None })
     }
 
-    /// The weights if they may be others than before.
+    /// The weights if they may be others than before. What failed is left alone for a while, longer each time.
     pub async fn next(&mut self, chain: &Client) -> anyhow::Result<Option<Target>> {
-        let text = match &self.from {
-            From::File(path) => read_file(path)?,
+        if self.rest.is_some_and(|(until, _)| Instant::now() < until) {
+            return Ok(None);
+        }
+        let got = self.look(chain).await;
+        self.rest = match (&got, self.rest) {
+            (Ok(_), _) => None,
+            (Err(_), None) => Some((Instant::now() + FIRST_REST, FIRST_REST * 2)),
+            (Err(_), Some((_, rest))) => Some((Instant::now() + rest, (rest * 2).min(LONGEST_REST))),
+        };
+        got
+    }
+
+    /// True after a failure, until something could be read again.
+    pub fn resting(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    async fn look(&mut self, chain: &Client) -> anyhow::Result<Option<Target>> {
+        let read = match &self.from {
+            From::File(path) => text(path)?,
             From::Scorer { command, lead, timeout } => {
                 let clock = chain.epoch_clock(self.netuid).await?;
                 let lead = lead.unwrap_or(u32::from(clock.tempo) / 10);
@@ -62,19 +86,19 @@ impl Source {
                 } else {
                     let env =
                         [("STARLING_NETUID", self.netuid.to_string()), ("STARLING_BLOCK", clock.block.to_string())];
-                    let text = run(command, &env, *timeout).await?;
+                    let printed = run(command, &env, *timeout).await?;
                     self.scored = Some(epoch);
-                    text
+                    printed
                 }
             }
         };
-        let weights = parse(&text).context("these are no weights")?;
+        let weights = parse(&read).context("these are no weights")?;
         let by_uid = weights.iter().all(|(who, _)| matches!(who, Who::Uid(_)));
-        if self.text.as_ref() == Some(&text) && by_uid && self.fit == Fit::AsGiven {
+        if self.text.as_ref() == Some(&read) && by_uid && self.fit == Fit::AsGiven {
             return Ok(None);
         }
         let head = chain.head().await?.number;
-        if self.text.as_ref() == Some(&text) && head < self.resolved_at.saturating_add(RESOLVE) {
+        if self.text.as_ref() == Some(&read) && head < self.resolved_at.saturating_add(RESOLVE) {
             return Ok(None);
         }
         let (weights, missing) = on_subnet(chain, self.netuid, weights).await?;
@@ -83,17 +107,10 @@ impl Source {
         }
         let (uids, values) = fitted(chain, self.netuid, weights, self.fit, 0).await?;
         ensure!(!uids.is_empty(), "nobody of the weighed neurons is on subnet {}", self.netuid);
-        self.text = Some(text);
+        self.text = Some(read);
         self.resolved_at = head;
         Ok(Some(Target { weights: uids.into_iter().zip(values).collect() }))
     }
-}
-
-fn read_file(path: &std::path::Path) -> anyhow::Result<String> {
-    let name = path.display();
-    let length = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
-    ensure!(length <= MAX_FILE, "{name} has {length} bytes, at most {MAX_FILE} are read");
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))
 }
 
 /// Run a shell command within its time and answer what it printed; its stderr is ours.

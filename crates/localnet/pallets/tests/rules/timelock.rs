@@ -93,6 +93,23 @@ fn rounds_are_stored_in_order_and_only_if_the_beacon_signed_them() {
 }
 
 #[test]
+fn rounds_older_than_a_week_of_quicknet_are_forgotten_a_hundred_at_a_time() {
+    open(|| {
+        listen();
+        // As after 300,000 rounds of which none was ever forgotten.
+        drand::LastStoredRound::<Test>::put(300_000);
+        drand::OldestStoredRound::<Test>::put(1);
+        for round in [1, 100, 101] {
+            drand::Pulses::<Test>::insert(round, pulse(round));
+        }
+        assert_ok!(write(vec![pulse(300_001)]));
+        assert_eq!(drand::OldestStoredRound::<Test>::get(), 101);
+        let there = |round| drand::Pulses::<Test>::contains_key(round);
+        assert!(!there(1) && !there(100) && there(101) && there(300_001));
+    });
+}
+
+#[test]
 fn a_commit_is_revealed_in_the_first_block_of_its_epoch() {
     committing(|uid| {
         run_to(3);
