@@ -4,6 +4,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
+/// Columns of a terminal below which tables are not squeezed.
+const LEAST_WIDTH: u16 = 40;
 /// One TAO in rao.
 const RAO: f64 = 1e9;
 
@@ -45,6 +47,10 @@ pub fn table(header: &[&str]) -> Table {
         .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.to_vec());
+    // Some pseudo-terminals say that they have no columns: a letter a line is worse than long lines.
+    if table.width().is_some_and(|width| width < LEAST_WIDTH) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     table
 }
 

@@ -122,7 +122,7 @@ pub fn words(bytes: &[u8]) {
         let _ = (client::parse_hash(text), client::parse_number(text), client::parse_hex(text));
         let _ = outcome::read_refusal(text);
         let error = ChainError::Node { method: "m".into(), code: 1010, message: text.to_owned() };
-        let _ = (error.to_string(), crate::link::too_many(&error));
+        let _ = (error.to_string(), crate::answers::too_many(&error));
     }
 }
 

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod answers;
 mod blocks;
 mod burn;
 mod cache;

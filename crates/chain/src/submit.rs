@@ -19,9 +19,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     BlockRef, ChainError, Client,
+    answers::RequestError,
     client::{Mode, hex_json},
     explain,
-    link::RequestError,
     outcome::{dispatch, events_of, of_extrinsic, refusal},
     rehearse::{Unsigned, signable},
     runtime::Runtime,

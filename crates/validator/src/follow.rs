@@ -85,8 +85,15 @@ impl Follower {
         let forward = {
             let events = self.events.clone();
             tokio::spawn(async move {
+                // The status changes with every block; what it does is news only when it is something else.
+                let mut told = None;
                 while statuses.changed().await.is_ok() {
                     let s = statuses.borrow_and_update().clone();
+                    let now = (s.doing.clone(), s.confirmed_at);
+                    if told.as_ref() == Some(&now) {
+                        continue;
+                    }
+                    told = Some(now);
                     let _ = events.send(ValidatorEvent::Weights { confirmed: s.confirmed.is_some(), doing: s.doing });
                 }
             })
