@@ -143,3 +143,25 @@ async fn without_a_running_beacon_weights_are_committed_by_hash() {
     let seen = until(&mut status, |s| s.reveals == 2).await;
     assert_eq!((seen.losses, seen.confirmed.as_deref()), (0, Some(&WEIGHTS[..])));
 }
+
+/// Killed after its reveal and before it could note that: what landed is not called lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reveal_that_landed_while_nobody_looked_is_no_loss() {
+    let (world, dir) = (world().await, tempfile::tempdir().unwrap());
+    let signer = key("//Alice//hot");
+    let (commit, sent) = world.chain.commit_weights(&signer, world.netuid, &[1], &[65_535], &[7; 8], 0).await.unwrap();
+    let window = world.chain.epoch_clock(world.netuid).await.unwrap().reveal_window(commit.epoch).unwrap();
+    world.chain.wait_for_block(window.first, PATIENCE).await.unwrap();
+    world.chain.reveal_weights(&signer, world.netuid, &[1], &[65_535], &[7; 8], 0).await.unwrap();
+    // In its own epoch, and long after it.
+    for later in [1, 25] {
+        let head = world.chain.head().await.unwrap().number;
+        world.chain.wait_for_block(head + later, PATIENCE).await.unwrap();
+        let store = FileStore::open(&dir.path().join(later.to_string())).unwrap();
+        store.set_commits(&[pending(sent.block.number, Some((commit.epoch, sent.block.number)))]).unwrap();
+        let (target, mut status) = world.keep(store, By::Hash);
+        let seen = until(&mut status, |s| s.reveals + s.losses > 0).await;
+        assert_eq!((seen.reveals, seen.losses), (1, 0), "{seen:?}");
+        drop(target);
+    }
+}

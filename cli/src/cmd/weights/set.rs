@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use starling_chain::{
     Client, Mechanism,
-    timelock::{Fate, TimelockedCommit},
+    timelock::TimelockedCommit,
     weights::preflight::{self, Way},
 };
 use starling_protocol::keys::Signer;
