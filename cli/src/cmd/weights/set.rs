@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use starling_chain::{
-    Client, Mechanism,
+    Client, Fate, Mechanism,
     timelock::TimelockedCommit,
     weights::preflight::{self, Way},
 };
