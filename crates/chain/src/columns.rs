@@ -295,10 +295,11 @@ impl Client {
         let block = self.block_at(at).await?;
         let method = if of.id == 0 { "get_selective_metagraph" } else { "get_selective_mechagraph" };
         let runtime = self.runtime(Some(block.hash)).await?;
-        if is_less(&columns) && runtime.has_api(API, method) {
-            if let Some(selection) = self.selective(of, method, &columns, block).await? {
-                return Ok(selection);
-            }
+        if is_less(&columns)
+            && runtime.has_api(API, method)
+            && let Some(selection) = self.selective(of, method, &columns, block).await?
+        {
+            return Ok(selection);
         }
         Ok(Selection::of(&self.mechagraph(of, Some(block.hash)).await?, &columns))
     }
