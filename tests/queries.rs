@@ -1,0 +1,184 @@
+//! What a person asks of the chain, against a local one: every way to ask for the same is answered the same.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/process.rs"]
+mod process;
+#[path = "common/proxy.rs"]
+mod proxy;
+#[path = "common/world.rs"]
+mod world;
+
+use process::Process;
+use proxy::{Fault, Proxy};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use world::World;
+
+fn uids(graph: &Value) -> Vec<u64> {
+    graph["neurons"].as_array().unwrap().iter().map(|neuron| neuron["uid"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_metagraph_is_chosen_from_ordered_and_printed_in_three_forms() {
+    let world = World::new(&[]);
+    let netuid = world.subnet();
+    let whole = world.json(&["metagraph", &netuid]);
+    let at = whole["block"].to_string();
+    let ask = |more: &[&str]| world.json(&[&["metagraph", &netuid, "--at", &at], more].concat());
+    assert_eq!(ask(&[]), whole, "one block has one metagraph");
+
+    let chosen = ask(&["--columns", "uid,stake,coldkey,axon,vtrust"]);
+    assert_eq!((&chosen["block_hash"], &chosen["mechanism"]), (&whole["block_hash"], &json!(0)));
+    let expected: Vec<Value> = whole["neurons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| {
+            json!({ "uid": n["uid"], "total_stake": n["total_stake"], "coldkey": n["coldkey"], "axon": n["axon"],
+                "validator_trust": n["validator_trust"] })
+        })
+        .collect();
+    assert_eq!(chosen["neurons"], Value::Array(expected));
+
+    let bob = &whole["neurons"][1];
+    let (stake, hotkey) = (bob["total_stake"].as_u64().unwrap(), bob["hotkey"].as_str().unwrap());
+    let exact = format!("{}.{:09}", stake / 1_000_000_000, stake % 1_000_000_000);
+    assert_eq!(uids(&ask(&["--sort", "-stake"])), [1, 0]);
+    assert_eq!(uids(&ask(&["--sort", "stake"])), [0, 1]);
+    assert_eq!(uids(&ask(&["--sort=-stake", "--top", "1"])), [1]);
+    assert_eq!(uids(&ask(&["--filter", &format!("stake>={exact}")])), [1]);
+    assert_eq!(uids(&ask(&["--filter", &format!("stake>{exact}"), "--filter", "uid=1"])), [0_u64; 0]);
+    assert_eq!(uids(&ask(&["--uid", "1,7"])), [1]);
+    assert_eq!(uids(&ask(&["--account", hotkey])), [1]);
+    assert_eq!(uids(&ask(&["--mine", "--wallet", "alice"])), [0]);
+    // Of whole neurons, and of columns that do not show what is filtered by.
+    assert_eq!(ask(&["--uid", "1"])["neurons"][0], *bob);
+    assert_eq!(
+        ask(&["--account", hotkey, "--columns", "emission"])["neurons"],
+        json!([{ "emission": bob["emission"] }])
+    );
+
+    let csv = world.text(&["metagraph", &netuid, "--at", &at, "--columns", "uid,hotkey,stake,active", "--csv"]);
+    let row =
+        |n: &Value| format!("{},{},{},{}", n["uid"], n["hotkey"].as_str().unwrap(), n["total_stake"], n["active"]);
+    let lines: Vec<String> = csv.lines().map(str::to_owned).collect();
+    assert_eq!(lines, ["uid,hotkey,total_stake,active".to_owned(), row(&whole["neurons"][0]), row(bob)]);
+    let all = world.text(&["metagraph", &netuid, "--at", &at, "--csv"]);
+    assert_eq!(all.lines().next().unwrap().split(',').count(), 19, "{all}");
+
+    let table = world.text(&["metagraph", &netuid, "--at", &at, "--columns", "uid,coldkey", "--uid", "1"]);
+    assert!(table.contains("1 of 2 neurons, tempo 10") && table.contains(bob["coldkey"].as_str().unwrap()), "{table}");
+    let table = world.text(&["metagraph", &netuid]);
+    assert!(table.contains("vtrust") && table.contains(&hotkey[..6]) && !table.contains(hotkey), "{table}");
+
+    for (arguments, code, why) in [
+        (&["--columns", "stakes"][..], 2, "`stakes` is no column; there are uid, hotkey, coldkey"),
+        (&["--sort", "-luck"], 2, "`luck` is no column"),
+        (&["--filter", "stake=much"], 2, "an amount"),
+        (&["--csv", "--json"], 2, "choose one"),
+        (&["--mechanism", "3"], 4, "has 1 mechanisms"),
+    ] {
+        let (got, said) = world.refused(&[&["metagraph", &netuid], arguments].concat());
+        assert!(got == code && said.contains(why), "{arguments:?}: {got} {said}");
+    }
+}
+
+#[test]
+fn two_snapshots_differ_by_what_happened_between_them() {
+    let world = World::new(&[]);
+    let netuid = world.subnet();
+    let save = |name: &str| {
+        let graph = world.json(&["metagraph", &netuid]);
+        let file = world.dir.path().join(name).display().to_string();
+        std::fs::write(&file, graph.to_string()).unwrap();
+        (file, graph["block"].as_u64().unwrap().to_string())
+    };
+    let (first, from) = save("first.json");
+    let serve = ["axon", "serve", "203.0.113.7:8091", "--netuid", &netuid, "--wallet", "bob"];
+    world.json(&serve);
+    world.json(&["register", "--netuid", &netuid, "--limit-price", "9", "--wallet", "bob", "--hotkey", "second"]);
+    let (second, to) = save("second.json");
+
+    let diff = |arguments: &[&str]| world.json(&[&["metagraph", "diff"], arguments].concat());
+    let files = diff(&[&first, &second]);
+    assert_eq!((files["from_block"].to_string(), files["to_block"].to_string()), (from.clone(), to.clone()));
+    let of = |uid: u64| files["neurons"].as_array().unwrap().iter().find(|n| n["uid"] == uid).unwrap();
+    assert_eq!(of(2)["fate"], "registered");
+    let axon = of(1)["changes"].as_array().unwrap().iter().find(|change| change["field"] == "axon").unwrap();
+    assert_eq!((&axon["before"], &axon["after"]["address"]), (&Value::Null, &json!("203.0.113.7:8091")));
+    assert_eq!(files, diff(&[&netuid, "--from", &from, "--to", &to]), "files and blocks say the same");
+    let fields = |found: &Value| {
+        found["neurons"].as_array().unwrap().iter().map(|n| n["uid"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(fields(&diff(&[&first, "--columns", "axon"])), [1, 2], "a file against now");
+    let table = world.text(&["metagraph", "diff", &first, &second]);
+    assert!(table.contains("registered") && table.contains("203.0.113.7:8091"), "{table}");
+
+    assert_eq!(world.refused(&["metagraph", "diff", &first, &second, "--exit-code"]), (1, String::new()));
+    assert_eq!(world.refused(&["metagraph", "diff", &first, &first, "--exit-code"]), (0, String::new()));
+    assert!(world.text(&["metagraph", "diff", &first, &first]).contains("nothing differs"));
+    std::fs::write(&second, "[1]").unwrap();
+    let foreign = std::fs::read_to_string(&first).unwrap().replace("\"block_hash\":\"0x", "\"block_hash\":\"0x00");
+    let other = world.dir.path().join("other.json").display().to_string();
+    std::fs::write(&other, foreign).unwrap();
+    for (arguments, code, why) in [
+        (&[&first[..], &second][..], 4, "it is no JSON object"),
+        (&[&first, "nowhere.json"], 1, "nowhere.json"),
+        (&[&other], 4, "of another chain"),
+        (&[&netuid], 2, "Give --from BLOCK"),
+        (&[&netuid, "--from", "4000000000"], 4, "is not there yet"),
+    ] {
+        let (got, said) = world.refused(&[&["metagraph", "diff"], arguments].concat());
+        assert!(got == code && said.contains(why), "{arguments:?}: {got} {said}");
+    }
+}
+
+#[test]
+fn a_watched_metagraph_goes_on_through_a_lost_node_and_an_upgrade() {
+    const UPGRADE: u64 = 100;
+    let world =
+        World::new(&["--block-time", "100", "--runtime", "425", "--upgrade-at", &UPGRADE.to_string(), "--to", "466"]);
+    let netuid = world.subnet();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let proxy = runtime.block_on(Proxy::before_url(&world.url));
+    let watch = |more: &[&str]| {
+        Process::start(
+            &[&["metagraph", &netuid, "--watch", "--timeout", "5", "--endpoint", &proxy.url()], more].concat(),
+        )
+    };
+    let mut all = watch(&[]);
+    let mut stake = watch(&["--columns", "stake", "--uid", "1"]);
+    let whole = all.line().unwrap();
+    assert_eq!((&whole["event"], whole["metagraph"]["neurons"].as_array().unwrap().len()), (&json!("snapshot"), 2));
+    let mut block = whole["metagraph"]["block"].as_u64().unwrap();
+    let bob = whole["metagraph"]["neurons"][1].clone();
+    let first = stake.line().unwrap();
+    assert_eq!(first["metagraph"]["neurons"][0]["total_stake"], bob["total_stake"], "{first}");
+
+    proxy.now(Fault::Dead);
+    runtime.block_on(proxy.until(|stats| stats.turned_away > 3));
+    world.json(&["stake", "add", "70", "--netuid", &netuid, "--wallet", "bob"]);
+    proxy.heal();
+    let change = stake.until(|line| line["event"] == "change");
+    let [neuron] = change["change"]["neurons"].as_array().unwrap().as_slice() else { panic!("{change}") };
+    assert_eq!((&neuron["uid"], &neuron["hotkey"], &neuron["fate"]), (&json!(1), &bob["hotkey"], &json!("changed")));
+    assert_eq!(neuron["changes"][0]["field"], "total_stake");
+    assert!(neuron["changes"][0]["after"].as_u64() > neuron["changes"][0]["before"].as_u64(), "{change}");
+    // Every epoch changes something; each line goes on where the last one ended.
+    while block <= UPGRADE + 20 {
+        let line = all.line().unwrap();
+        let change = &line["change"];
+        assert!(change["from_block"].as_u64().unwrap() >= block, "{line}");
+        block = change["to_block"].as_u64().unwrap();
+        let moved: Vec<_> = change["subnet"].as_array().unwrap().iter().map(|c| c["field"].clone()).collect();
+        assert!(!moved.contains(&json!("burn")) && !moved.contains(&json!("blocks_since_last_step")), "{line}");
+    }
+    for process in [&mut all, &mut stake] {
+        kill_process(Pid::from_child(&process.child), Signal::INT).unwrap();
+        assert_eq!(process.child.wait().unwrap().code(), Some(130));
+    }
+    let (code, said) = world.refused(&["metagraph", &netuid, "--watch", "--csv"]);
+    assert!(code == 2 && said.contains("--json"), "{code} {said}");
+    let (code, said) = world.refused(&["metagraph", "4000", "--watch"]);
+    assert!(code == 4 && said.contains("no subnet 4000"), "{code} {said}");
+}
