@@ -1,8 +1,7 @@
 //! What became of a commit that is no longer on chain (chain.md 5).
 //!
 //! The chain says so only once: an event in the block that decided it, and none at all for a commit that it drops. So that block is looked
-//! for by bisection among those whose state the node still has, and its events are read. Never guessed: without that block it is
-//! [`Fate::Unknown`].
+//! for among those whose state the node still has, and its events are read. Never guessed: without that block it is [`Fate::Unknown`].
 
 use serde::Serialize;
 use starling_protocol::keys::Account;
@@ -76,7 +75,7 @@ impl Commit<'_> {
 }
 
 impl Client {
-    /// What became of a timelocked commit: some ten reads if it is decided.
+    /// What became of a timelocked commit: a few reads if it was decided lately, some ten otherwise.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -89,7 +88,7 @@ impl Client {
         self.fate(of.into(), hotkey, Commit::Timelocked(commit)).await
     }
 
-    /// What became of a commit by hash: some ten reads if it is decided.
+    /// What became of a commit by hash, likewise.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -107,20 +106,28 @@ impl Client {
         if self.waits(of, hotkey, commit, &head).await? {
             return Ok(Fate::Waiting);
         }
-        // It is there at `low` and gone at `high`.
+        // It is there at `low` and gone at `high`. Most are decided in one of the last blocks: from there backwards in growing steps, and
+        // then by halves.
         let Ok(mut low) = u32::try_from(commit.block()) else { return Ok(Fate::Unknown) };
         let mut high = head;
+        let mut step = Some(1_u32);
         while high.number > low.saturating_add(1) {
-            let middle = low + (high.number - low) / 2;
+            let between = high.number - low;
+            let middle = high.number - step.map_or(between / 2, |step| step.min(between / 2).max(1));
             let Some(hash) = self.block_hash(middle).await? else { return Ok(Fate::Unknown) };
             let block = BlockRef { number: middle, hash };
             match self.waits(of, hotkey, commit, &block).await {
+                Ok(false) => {
+                    high = block;
+                    step = step.map(|step| step.saturating_mul(2));
+                    continue;
+                }
                 Ok(true) => low = middle,
-                Ok(false) => high = block,
                 // The node forgot that state: look among the later ones.
                 Err(ChainError::Node { .. }) => low = middle,
                 Err(error) => return Err(error),
             }
+            step = None;
         }
         // The chain opens what is timelocked before a block's transactions; reveals by hash are transactions.
         let events = match commit {

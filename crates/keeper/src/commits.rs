@@ -37,13 +37,21 @@ impl Keeper {
         Ok(self.store.commits()?.iter().any(|c| c.stands.is_none_or(|(of, _)| of == epoch)))
     }
 
-    /// Bring every stored commit as far as it can be brought now; true if one was decided.
-    pub(crate) async fn settle(&self, clock: &EpochClock) -> Result<bool, Trouble> {
-        let mut decided = false;
+    /// Bring every stored commit as far as it can be brought now; true if one was decided, and what went wrong with another.
+    pub(crate) async fn settle(&self, clock: &EpochClock) -> Result<(bool, Option<ChainError>), Trouble> {
+        let (mut decided, mut wrong) = (false, None);
         let mut place = 0;
         let mut commits = self.store.commits()?;
         while let Some(commit) = commits.get(place) {
-            match self.step(commit, clock).await? {
+            let step = match self.step(commit, clock).await {
+                // Trouble with one must not cost the next one its reveal.
+                Err(Trouble::Chain(error)) if !error.is_connection() => {
+                    wrong = wrong.or(Some(error));
+                    Step::Keep
+                }
+                step => step?,
+            };
+            match step {
                 Step::Keep => place += 1,
                 Step::Stands(epoch, block) => {
                     if let Some(commit) = commits.get_mut(place) {
@@ -74,7 +82,7 @@ impl Keeper {
         }
         let pending = u32::try_from(commits.len()).unwrap_or(u32::MAX);
         self.status.send_if_modified(|s| std::mem::replace(&mut s.pending, pending) != pending);
-        Ok(decided)
+        Ok((decided, wrong))
     }
 
     async fn step(&self, commit: &PendingCommit, clock: &EpochClock) -> Result<Step, Trouble> {
