@@ -284,9 +284,10 @@ fn neurons_delegates_and_identities_are_shown_now_and_then() {
     assert_eq!(world.json(&["identity", "--netuid", &netuid])["identity"]["subnet_contact"], "alice@alice.invalid");
     assert_eq!(world.refused(&["identity", "--netuid", "4000"]).0, 4);
 
+    let number: u64 = netuid.parse().unwrap();
     let subnet = |at: &str| {
         let list = world.json(&["subnet", "list", "--at", at]);
-        list.as_array().unwrap().iter().find(|s| s["netuid"].to_string() == netuid).cloned().unwrap_or_default()
+        list.as_array().unwrap().iter().find(|s| s["netuid"] == number).cloned().unwrap_or_default()
     };
     assert_eq!(
         (&subnet("0"), &subnet(&then)["name"], &subnet(&at)["name"]),
