@@ -12,6 +12,8 @@ use process::Process;
 use proxy::{Fault, Proxy};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use starling_chain::{Client, Options, value::Value as Field};
+use starling_wallet::Keypair;
 use world::World;
 
 fn uids(graph: &Value) -> Vec<u64> {
@@ -181,4 +183,127 @@ fn a_watched_metagraph_goes_on_through_a_lost_node_and_an_upgrade() {
     assert!(code == 2 && said.contains("--json"), "{code} {said}");
     let (code, said) = world.refused(&["metagraph", "4000", "--watch"]);
     assert!(code == 4 && said.contains("no subnet 4000"), "{code} {said}");
+}
+
+/// Says who bob and alice's subnet are, as no command of ours does.
+fn introduce(url: &str, netuid: u16) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let chain = Client::connect(url, Options::default()).await.unwrap();
+        let text = |text: &str| Field::Bytes(text.as_bytes().to_vec());
+        let bob = [
+            ("name", text("Bob\u{1b}[2J")),
+            ("url", text("https://bob.invalid")),
+            ("github_repo", text("")),
+            ("image", text("")),
+            ("discord", text("")),
+            ("description", text("")),
+            ("additional", text("")),
+        ];
+        chain.submit(&Keypair::from_uri("//Bob").unwrap(), "SubtensorModule", "set_identity", &bob).await.unwrap();
+        let subnet = [
+            ("netuid", netuid.into()),
+            ("subnet_name", text("of alice")),
+            ("github_repo", text("")),
+            ("subnet_contact", text("alice@alice.invalid")),
+            ("subnet_url", text("")),
+            ("discord", text("")),
+            ("description", text("")),
+            ("logo_url", text("")),
+            ("additional", text("")),
+        ];
+        let alice = Keypair::from_uri("//Alice").unwrap();
+        chain.submit(&alice, "SubtensorModule", "set_subnet_identity", &subnet).await.unwrap();
+    });
+}
+
+#[test]
+fn neurons_delegates_and_identities_are_shown_now_and_then() {
+    let world = World::new(&[]);
+    let netuid = world.subnet();
+    let before = world.json(&["metagraph", &netuid]);
+    let then = before["block"].to_string();
+    introduce(&world.url, netuid.parse().unwrap());
+    world.json(&[
+        "axon",
+        "serve",
+        "203.0.113.7:8091",
+        "--certificate",
+        "01aabb",
+        "--netuid",
+        &netuid,
+        "--wallet",
+        "bob",
+    ]);
+    world.json(&["axon", "prometheus", "[2001:db8::7]:9090", "--netuid", &netuid, "--wallet", "bob"]);
+    let bob = &before["neurons"][1];
+    let (hotkey, coldkey) = (bob["hotkey"].as_str().unwrap(), bob["coldkey"].as_str().unwrap());
+
+    let one = world.json(&["neuron", &netuid, "1"]);
+    let at = one["block"].to_string();
+    let graph = world.json(&["metagraph", &netuid, "--at", &at]);
+    for (field, value) in graph["neurons"][1].as_object().unwrap() {
+        assert_eq!(one[field], *value, "{field}");
+    }
+    let number = |of: &Value, field: &str| of[field].as_u64().unwrap();
+    let left = number(&one, "block_at_registration") + number(&graph, "immunity_period");
+    assert_eq!(number(&one, "immunity_left"), left.saturating_sub(number(&one, "block")));
+    assert_eq!((&one["certificate"]["public_key"], &one["certificate"]["algorithm"]), (&json!("0xaabb"), &json!(1)));
+    assert_eq!(one["prometheus"]["address"], "[2001:db8::7]:9090");
+    assert_eq!((&one["identity"]["url"], &one["is_subnet_owner"]), (&json!("https://bob.invalid"), &json!(false)));
+    assert_eq!(world.json(&["neuron", &netuid, hotkey, "--at", &at]), one);
+    assert_eq!(world.json(&["neuron", &netuid, "--at", &at, "--wallet", "bob"]), one, "the wallet's own");
+    assert_eq!(world.json(&["neuron", &netuid, "--mine", "--at", &at, "--wallet", "bob"]), json!([one]));
+    let earlier = world.json(&["neuron", &netuid, "1", "--at", &then]);
+    assert_eq!(
+        (&earlier["certificate"], &earlier["axon"], &earlier["identity"]),
+        (&Value::Null, &Value::Null, &json!({}))
+    );
+    let text = world.text(&["neuron", &netuid, "1"]);
+    assert!(text.contains("203.0.113.7:8091") && text.contains("Bob[2J") && !text.contains('\u{1b}'), "{text}");
+    assert_eq!(world.json(&["neuron", &netuid, "0"])["is_subnet_owner"], true);
+    let (code, said) = world.refused(&["neuron", &netuid, "7"]);
+    assert!(code == 4 && said.contains("no uid 7") && said.contains("0 to 1"), "{code} {said}");
+    assert_eq!(world.refused(&["neuron", &netuid, "x"]).0, 2);
+
+    let all = world.json(&["delegates", "--netuid", &netuid, "--at", &at]);
+    assert_eq!(all["delegates"][0]["hotkey"], hotkey, "{all}");
+    assert_eq!(all["delegates"][0]["identity"]["url"], "https://bob.invalid");
+    let staked: Vec<u64> =
+        all["delegates"].as_array().unwrap().iter().map(|d| d["stake"][&netuid].as_u64().unwrap_or(0)).collect();
+    assert!(staked.is_sorted_by(|a, b| a >= b) && staked[0] > 0, "{staked:?}");
+    let single = world.json(&["delegates", hotkey, "--at", &at]);
+    assert_eq!(single["delegates"], json!([all["delegates"][0]]));
+    assert_eq!(world.json(&["delegates", hotkey, "--at", &then])["delegates"][0]["identity"], json!({}));
+    assert_eq!(world.refused(&["delegates", coldkey]).0, 4, "no hotkey");
+
+    let who = world.json(&["identity", coldkey]);
+    assert_eq!((&who["identity"]["url"], &who["coldkey"]), (&json!("https://bob.invalid"), &json!(coldkey)));
+    assert_eq!(world.json(&["identity", hotkey])["coldkey"], coldkey, "a hotkey's owner");
+    assert_eq!(world.json(&["identity", "--wallet", "bob", "--at", &then])["identity"], Value::Null);
+    assert_eq!(world.json(&["identity", "--netuid", &netuid])["identity"]["subnet_contact"], "alice@alice.invalid");
+    assert_eq!(world.refused(&["identity", "--netuid", "4000"]).0, 4);
+
+    let number: u64 = netuid.parse().unwrap();
+    let subnet = |at: &str| {
+        let list = world.json(&["subnet", "list", "--at", at]);
+        list.as_array().unwrap().iter().find(|s| s["netuid"] == number).cloned().unwrap_or_default()
+    };
+    assert_eq!(
+        (&subnet("0"), &subnet(&then)["name"], &subnet(&at)["name"]),
+        (&Value::Null, &Value::Null, &json!("of alice"))
+    );
+    assert_eq!(world.refused(&["hyperparameters", &netuid, "--at", "0"]).0, 4, "it was not there yet");
+    assert_eq!(world.json(&["hyperparameters", &netuid, "--at", &then]), world.json(&["hyperparameters", &netuid]));
+    for command in ["take", "children"] {
+        let shown = world.json(&[command, "show", "--netuid", &netuid, hotkey, "--at", &at]);
+        assert_eq!(
+            shown,
+            world.json(&[command, "show", "--netuid", &netuid, "--wallet", "bob", "--at", &at]),
+            "{command} of another"
+        );
+    }
+    world.json(&["commitment", "set", "of bob", "--netuid", &netuid, "--wallet", "bob"]);
+    assert_eq!(world.json(&["commitment", "get", "--netuid", &netuid, hotkey])["data"], "6f6620626f62");
+    assert_eq!(world.refused(&["commitment", "get", "--netuid", &netuid, hotkey, "--at", &then]).0, 4);
 }

@@ -3,13 +3,14 @@
 //! Invariant: everything is read at the same block hash. `SubnetInfoRuntimeApi_get_metagraph` has all but the validator trust,
 //! which comes from storage (chain.md 2). Only fields used here are looked up, by name; others may come and go.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde::Serialize;
 use starling_protocol::keys::Account;
 
 use crate::{
     BlockRef, ChainError, Client, Mechanism,
+    neuron::read_address,
     value::{ShapeError, Value},
 };
 
@@ -281,20 +282,10 @@ pub(crate) fn read_metagraph(
 
 /// `None` for the all-zero axon of a neuron that never served.
 pub(crate) fn read_axon(axon: &Value) -> Result<Option<Axon>, ShapeError> {
-    let (ip, port): (u128, u16) = (axon.get("ip")?.number()?, axon.get("port")?.number()?);
-    if port == 0 {
-        return Ok(None);
-    }
-    let ip = match axon.get("ip_type")?.number::<u8>()? {
-        6 => IpAddr::V6(Ipv6Addr::from(ip)),
-        _ => match u32::try_from(ip) {
-            Ok(ip) => IpAddr::V4(Ipv4Addr::from(ip)),
-            Err(_) => IpAddr::V6(Ipv6Addr::from(ip)),
-        },
-    };
+    let Some(address) = read_address(axon)? else { return Ok(None) };
     Ok(Some(Axon {
         block: axon.get("block")?.number()?,
-        address: SocketAddr::new(ip, port),
+        address,
         protocol: axon.get("protocol")?.number()?,
         version: axon.get("version")?.number()?,
     }))

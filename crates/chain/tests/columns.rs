@@ -4,7 +4,7 @@
 
 mod support;
 
-use starling_chain::{Cell, ChainError, Client, Column, Mechanism, Selection};
+use starling_chain::{Cell, ChainError, Client, Column, Entry, Mechanism, Selection};
 use starling_localnet::{Localnet, LocalnetConfig, Presentation};
 use support::world::{PATIENCE, TAO, key, options};
 
@@ -85,6 +85,15 @@ async fn columns_read_alone_are_those_of_the_whole_on_each_mechanism() {
     assert_eq!(column(&main, Column::TotalStake), column(&other, Column::TotalStake));
     assert!(matches!(column(&main, Column::Axon)[..], [Cell::Axon(None), Cell::Axon(Some(_))]));
     assert!(column(&main, Column::Rank).iter().all(|cell| *cell == Cell::Absent), "gone since June 2026");
+    // One of them in depth: what it set on that mechanism, and not on the other.
+    let graph = chain.mechagraph(second, None).await.unwrap();
+    let deep = chain.neurons(&graph, &[0, 9]).await.unwrap();
+    let [owner] = deep.as_slice() else { panic!("{deep:?}") };
+    assert_eq!((owner.weights.as_slice(), owner.is_subnet_owner), (&[Entry { uid: 1, value: 65_535 }][..], true));
+    assert!(matches!(owner.bonds[..], [Entry { uid: 1, value: 1.. }]), "{owner:?}");
+    assert_eq!(owner.weights_age, u64::from(graph.block) - owner.neuron.last_update);
+    let main = chain.metagraph(netuid, None).await.unwrap();
+    assert!(chain.neurons(&main, &[0]).await.unwrap()[0].weights.is_empty());
     let third = chain.columns(Mechanism { netuid, id: 2 }, &[Column::Incentive], None).await.unwrap_err();
     assert!(third.to_string().contains("has 2 mechanisms"), "{third}");
     for id in [0, 1] {

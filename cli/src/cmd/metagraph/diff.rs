@@ -164,7 +164,7 @@ pub fn rows(found: &diff::Diff) -> Vec<[String; 5]> {
             Fate::Changed => rows.extend(neuron.changes.iter().map(|change| cells(&uid, &who, change))),
         }
     }
-    rows.into_iter().map(|row| row.map(|text| clean(&text))).collect()
+    rows.into_iter().map(|row| row.map(|text| output::clean(&text))).collect()
 }
 
 /// A value in the units of a table.
@@ -186,10 +186,6 @@ fn readable(field: &str, value: &Json) -> String {
         (Json::String(text), _) => text.clone(),
         (other, _) => other.to_string(),
     }
-}
-
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 #[cfg(test)]
