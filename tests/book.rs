@@ -71,7 +71,7 @@ impl Shell {
 
     /// What a command says on both outputs, and its exit code if it fails.
     fn run(&mut self, command: &str) -> Vec<String> {
-        writeln!(self.stdin, "{{ {command}\n}} 2>&1; echo; echo \"{END}$?\"").unwrap();
+        writeln!(self.stdin, "{{ {command}\n}} 2>&1; code=$?; echo; echo \"{END}$code\"").unwrap();
         let mut said = Vec::new();
         loop {
             let line =

@@ -1,6 +1,6 @@
 //! stdout: the result. stderr: the log.
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, path::Path};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -102,6 +102,15 @@ pub fn table(header: &[&str]) -> Table {
 /// What strangers wrote, without what could move the terminal's cursor.
 pub fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+/// A path as a person writes it, the home folder as `~`.
+pub fn path(path: &Path) -> String {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match home.and_then(|home| path.strip_prefix(home).ok()) {
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
 }
 
 /// rao as TAO with nine decimals at most.
