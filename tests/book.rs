@@ -24,7 +24,7 @@ use process::Process;
 /// Longest time for one command.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Columns that the pages are written for.
-const COLUMNS: &str = "110";
+const COLUMNS: &str = "120";
 const END: &str = "--- end of output, exit code ";
 
 /// A shell that is told one command after the other, as a person tells it.

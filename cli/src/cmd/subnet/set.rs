@@ -41,7 +41,11 @@ impl Set {
             return Ok(());
         };
         let Some((_, wanted)) = known.iter().find(|(known, _)| known == name) else {
-            let like: Vec<&str> = known.iter().map(|(known, _)| known.as_str()).filter(|k| k.contains(name)).collect();
+            let like: Vec<&str> = known
+                .iter()
+                .map(|(known, _)| known.as_str())
+                .filter(|k| k.contains(name.as_str()) || name.contains(k))
+                .collect();
             let like = if like.is_empty() { String::new() } else { format!("; perhaps {}", like.join(", ")) };
             return Err(Usage(format!(
                 "`{name}` is no setting of a subnet on this chain{like}. `starling subnet set --netuid {}` lists them",
