@@ -8,6 +8,12 @@ mod proxy;
 #[path = "common/world.rs"]
 mod world;
 
+use std::{
+    fs::File,
+    io::Read as _,
+    process::{Command, Stdio},
+};
+
 use process::Process;
 use proxy::{Fault, Proxy};
 use rustix::process::{Pid, Signal, kill_process};
@@ -185,6 +191,50 @@ fn a_watched_metagraph_goes_on_through_a_lost_node_and_an_upgrade() {
     assert!(code == 4 && said.contains("no subnet 4000"), "{code} {said}");
 }
 
+/// A terminal of 30 lines and 100 columns: our end of it, and the program's.
+fn terminal() -> (File, File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let size = rustix::termios::Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&ours, size).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (ours.into(), theirs)
+}
+
+#[test]
+fn on_a_terminal_the_watched_table_is_drawn_anew_with_each_block() {
+    let world = World::new(&["--block-time", "100"]);
+    let (mut ours, theirs) = terminal();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_starling"))
+        .args(["metagraph", "1", "--watch", "--columns", "uid,hotkey"])
+        .args(world.common())
+        .stdin(Stdio::null())
+        .stdout(theirs)
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    let mut buffer = [0; 4096];
+    // A fourth picture begins when the third is whole.
+    while said.windows(4).filter(|bytes| bytes == b"\x1b[2J").count() < 4 {
+        let count = ours.read(&mut buffer).unwrap();
+        said.extend(&buffer[..count]);
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let pictures: Vec<&str> = said.split("\x1b[2J\x1b[H").skip(1).take(3).collect();
+    let block = |picture: &&str| -> u64 {
+        assert!(picture.contains("uid") && picture.contains("tempo 10"), "{picture}");
+        let rest = picture.strip_prefix("subnet 1 at block ").unwrap();
+        rest.split(':').next().unwrap().parse().unwrap()
+    };
+    let blocks: Vec<u64> = pictures.iter().map(block).collect();
+    assert!(blocks.is_sorted_by(|a, b| a < b), "{blocks:?}");
+}
+
 /// Says who bob and alice's subnet are, as no command of ours does.
 fn introduce(url: &str, netuid: u16) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -214,6 +264,24 @@ fn introduce(url: &str, netuid: u16) {
         ];
         let alice = Keypair::from_uri("//Alice").unwrap();
         chain.submit(&alice, "SubtensorModule", "set_subnet_identity", &subnet).await.unwrap();
+    });
+}
+
+/// Makes the subnet have two mechanisms, on which weights are set plainly.
+fn second_mechanism(url: &str, netuid: u16) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let chain = Client::connect(url, Options::default()).await.unwrap();
+        let alice = Keypair::from_uri("//Alice").unwrap();
+        for (call, name, value) in [
+            ("sudo_set_commit_reveal_weights_enabled", "enabled", Field::from(false)),
+            ("sudo_set_weights_set_rate_limit", "weights_set_rate_limit", 0_u64.into()),
+            // Mechanisms times neurons are limited.
+            ("sudo_set_max_allowed_uids", "max_allowed_uids", 64_u16.into()),
+            ("sudo_set_mechanism_count", "mechanism_count", 2_u8.into()),
+        ] {
+            chain.sudo_set(&alice, call, &[("netuid", netuid.into()), (name, value)]).await.unwrap();
+        }
     });
 }
 
@@ -277,6 +345,17 @@ fn neurons_delegates_and_identities_are_shown_now_and_then() {
     assert_eq!(world.json(&["delegates", hotkey, "--at", &then])["delegates"][0]["identity"], json!({}));
     assert_eq!(world.refused(&["delegates", coldkey]).0, 4, "no hotkey");
 
+    // A second mechanism has incentives of its own; the rest is the subnet's.
+    second_mechanism(&world.url, number(&graph, "netuid") as u16);
+    world.json(&["weights", "set", "1=1", "--mechanism", "1", "--netuid", &netuid, "--wallet", "alice"]);
+    let owner = |mechanism| world.json(&["neuron", &netuid, "0", "--mechanism", mechanism]);
+    assert_eq!(owner("1")["weights"], json!([{ "uid": 1, "value": 65_535 }]));
+    assert_eq!(owner("0")["weights"], json!([]));
+    let columns =
+        |mechanism| world.json(&["metagraph", &netuid, "--mechanism", mechanism, "--columns", "updated", "--uid", "0"]);
+    assert_eq!(columns("1")["mechanism"], 1);
+    assert_ne!(columns("1")["neurons"], columns("0")["neurons"]);
+
     let who = world.json(&["identity", coldkey]);
     assert_eq!((&who["identity"]["url"], &who["coldkey"]), (&json!("https://bob.invalid"), &json!(coldkey)));
     assert_eq!(world.json(&["identity", hotkey])["coldkey"], coldkey, "a hotkey's owner");
@@ -294,7 +373,11 @@ fn neurons_delegates_and_identities_are_shown_now_and_then() {
         (&Value::Null, &Value::Null, &json!("of alice"))
     );
     assert_eq!(world.refused(&["hyperparameters", &netuid, "--at", "0"]).0, 4, "it was not there yet");
-    assert_eq!(world.json(&["hyperparameters", &netuid, "--at", &then]), world.json(&["hyperparameters", &netuid]));
+    let committed = |more: &[&str]| {
+        let all = world.json(&[&["hyperparameters", &netuid], more].concat());
+        all["commit_reveal_weights_enabled"].clone()
+    };
+    assert_eq!((committed(&["--at", &then]), committed(&[])), (json!(true), json!(false)));
     for command in ["take", "children"] {
         let shown = world.json(&[command, "show", "--netuid", &netuid, hotkey, "--at", &at]);
         assert_eq!(

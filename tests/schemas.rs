@@ -316,6 +316,7 @@ fn weights(reader: &Reader, netuid: &str) {
     assert_eq!((&batch["failed"], &batch["items"][0]["failure"]), (&json!(1), &Value::Null), "{batch}");
     ask("weights-process", &["weights", "process", "--file", &file, "--neurons", "3"]);
     ask("weights-simulate", &["weights", "simulate", "--netuid", netuid, "--wallet", "alice"]);
+    ask("weights-simulate", &["weights", "simulate", "--netuid", netuid, "--at", &batch["block"].to_string()]);
     ask("weights-simulate", &["weights", "simulate", "1=1", "--netuid", netuid, "--wallet", "alice"]);
 }
 
