@@ -202,7 +202,7 @@ impl Global {
         };
         let location = WalletLocation { hotkey: given.to_owned(), ..self.location()? };
         let known = Wallet::open(&location).and_then(|wallet| wallet.hotkey_account());
-        Ok(known.with_context(|| format!("`{given}` is no address ({unread}), and no hotkey of the wallet"))?)
+        known.with_context(|| format!("`{given}` is no address ({unread}), and no hotkey of the wallet"))
     }
 
     /// The chosen coldkey's pair.
