@@ -24,10 +24,19 @@ pub struct Usage(pub String);
 #[error("the run did not keep its promises:\n{0}")]
 pub struct PromiseBroken(pub String);
 
+/// What was compared differs, and that was to be the exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("they differ")]
+pub struct Differs;
+
 /// Print the error with its causes and choose the code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Interrupted>() {
         return ExitCode::from(130);
+    }
+    // The result has said it.
+    if error.is::<Differs>() {
+        return ExitCode::FAILURE;
     }
     eprintln!("error: {error:#}");
     ExitCode::from(code(error))

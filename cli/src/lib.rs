@@ -28,6 +28,8 @@ pub enum Command {
     Wallet(cmd::wallet::Wallet),
     /// A subnet's neurons.
     Metagraph(cmd::metagraph::Metagraph),
+    /// One neuron in depth.
+    Neuron(cmd::neuron::Neuron),
     /// A subnet's hyperparameters.
     Hyperparameters(cmd::hyperparameters::Hyperparameters),
     /// Balance of an account.
@@ -44,6 +46,10 @@ pub enum Command {
     Transfer(cmd::transfer::Transfer),
     /// Lend the hotkey's weight to others.
     Children(cmd::children::Children),
+    /// Hotkeys that others stake to.
+    Delegates(cmd::delegates::Delegates),
+    /// What an account or a subnet says of itself.
+    Identity(cmd::identity::Identity),
     /// What the hotkey keeps of others' dividends.
     Take(cmd::take::Take),
     /// Put another hotkey in the hotkey's place.
@@ -110,6 +116,9 @@ impl Command {
         match self {
             Self::Wallet(c) => c.run(global),
             Self::Metagraph(c) => c.run(global).await,
+            Self::Neuron(c) => c.run(global).await,
+            Self::Delegates(c) => c.run(global).await,
+            Self::Identity(c) => c.run(global).await,
             Self::Hyperparameters(c) => c.run(global).await,
             Self::Balance(c) => c.run(global).await,
             Self::Subnet(c) => c.run(global).await,
@@ -176,5 +185,30 @@ async fn interrupted() {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Subcommand as _};
+
+    /// clap knows an argument by its id alone: one of a subcommand that is called as an option of all of them is read as that, and the
+    /// program ends in a panic.
+    #[test]
+    fn no_argument_has_the_name_of_an_option_of_all_commands() {
+        fn look(command: &clap::Command, path: &str, all: &[clap::Id]) {
+            for argument in command.get_arguments() {
+                assert!(!all.contains(argument.get_id()), "{path}: {}", argument.get_id());
+            }
+            for sub in command.get_subcommands() {
+                look(sub, &format!("{path} {}", sub.get_name()), all);
+            }
+        }
+        let flags = super::Flags::augment_args(clap::Command::new("flags"));
+        let all: Vec<clap::Id> = flags.get_arguments().map(|argument| argument.get_id().clone()).collect();
+        assert!(all.len() > 5);
+        for sub in super::Command::augment_subcommands(clap::Command::new("starling")).get_subcommands() {
+            look(sub, sub.get_name(), &all);
+        }
     }
 }

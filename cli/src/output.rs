@@ -54,6 +54,11 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
+/// What strangers wrote, without what could move the terminal's cursor.
+pub fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
 /// rao as TAO with nine decimals at most.
 pub fn tao(rao: u64) -> String {
     format!("{:.4}", rao as f64 / RAO)

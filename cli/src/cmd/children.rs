@@ -23,7 +23,8 @@ enum Action {
         #[arg(long)]
         netuid: u16,
         /// Whose; the wallet's own hotkey if left out.
-        hotkey: Option<Account>,
+        #[arg(value_name = "HOTKEY")]
+        whose: Option<Account>,
         /// Read at this block.
         #[arg(long, value_name = "BLOCK")]
         at: Option<u32>,
@@ -54,7 +55,7 @@ fn child(text: &str) -> Result<Child, String> {
 impl Children {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let (netuid, children) = match self.action {
-            Action::Show { netuid, hotkey, at } => return show(global, netuid, hotkey, at).await,
+            Action::Show { netuid, whose, at } => return show(global, netuid, whose, at).await,
             Action::Set { netuid, children } => (netuid, children),
             Action::Clear { netuid } => (netuid, Vec::new()),
         };

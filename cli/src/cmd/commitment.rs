@@ -26,6 +26,9 @@ enum Action {
         netuid: u16,
         /// Whose; the wallet's own if left out.
         account: Option<Account>,
+        /// Read at this block.
+        #[arg(long, value_name = "BLOCK")]
+        at: Option<u32>,
     },
     /// Everybody's commitments on a subnet.
     List {
@@ -49,12 +52,13 @@ enum Action {
 impl Commitment {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self.action {
-            Action::Get { netuid, account } => {
+            Action::Get { netuid, account, at } => {
                 let account = match account {
                     Some(account) => account,
                     None => global.hotkey_account()?,
                 };
-                let found = global.chain().await?.commitment(netuid, &account, None).await?;
+                let chain = global.chain().await?;
+                let found = chain.commitment(netuid, &account, super::at(&chain, at).await?).await?;
                 let Some(found) = found else {
                     return Err(Refused(format!("{account} has no commitment on subnet {netuid}")).into());
                 };

@@ -9,11 +9,15 @@ use crate::{Global, output};
 pub struct Hyperparameters {
     /// The subnet.
     netuid: u16,
+    /// Read at this block.
+    #[arg(long, value_name = "BLOCK")]
+    at: Option<u32>,
 }
 
 impl Hyperparameters {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
-        let parameters = global.chain().await?.hyperparameters(self.netuid).await?;
+        let chain = global.chain().await?;
+        let parameters = chain.hyperparameters_at(self.netuid, super::at(&chain, self.at).await?).await?;
         let value = serde_json::to_value(&parameters)?;
         if global.json {
             return output::json(&value);

@@ -6,12 +6,15 @@ pub mod children;
 pub mod commitment;
 pub mod config;
 pub mod cost;
+pub mod delegates;
 pub mod doctor;
 pub mod extrinsic;
 pub mod hyperparameters;
+pub mod identity;
 #[cfg(feature = "localnet")]
 pub mod localnet;
 pub mod metagraph;
+pub mod neuron;
 pub mod register;
 pub mod stake;
 pub mod subnet;

@@ -17,7 +17,11 @@ pub struct Subnet {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List subnets.
-    List,
+    List {
+        /// Read at this block.
+        #[arg(long, value_name = "BLOCK")]
+        at: Option<u32>,
+    },
     /// One subnet in depth: owner, pool, emission, identity.
     Info {
         /// The subnet.
@@ -40,8 +44,8 @@ impl Subnet {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let chain = global.writer().await?;
         match self.action {
-            Action::List => {
-                let subnets = chain.subnets().await?;
+            Action::List { at } => {
+                let subnets = chain.subnets_at(super::at(&chain, at).await?).await?;
                 if global.json {
                     return output::json(&subnets);
                 }

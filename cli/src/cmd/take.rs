@@ -22,7 +22,8 @@ enum Action {
         #[arg(long)]
         netuid: u16,
         /// Whose; the wallet's own hotkey if left out.
-        hotkey: Option<Account>,
+        #[arg(value_name = "HOTKEY")]
+        whose: Option<Account>,
         /// Read at this block.
         #[arg(long, value_name = "BLOCK")]
         at: Option<u32>,
@@ -61,8 +62,8 @@ fn percent(take: u16) -> String {
 
 impl Take {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
-        if let Action::Show { netuid, hotkey, at } = self.action {
-            let hotkey = hotkey.map_or_else(|| global.hotkey_account(), Ok)?;
+        if let Action::Show { netuid, whose, at } = self.action {
+            let hotkey = whose.map_or_else(|| global.hotkey_account(), Ok)?;
             let chain = global.chain().await?;
             let takes = chain.takes(netuid, &hotkey, super::at(&chain, at).await?).await?;
             if global.json {

@@ -58,7 +58,7 @@ pub struct Diff {
 }
 
 /// Fields that say when it was read, not what.
-const WHEN: [&str; 3] = ["block", "block_hash", "neurons"];
+const WHEN: [&str; 4] = ["block", "block_hash", "blocks_since_last_step", "neurons"];
 
 fn fields(before: &Map<String, Json>, after: &Map<String, Json>, but: &[&str]) -> Vec<Change> {
     let mut names: Vec<&String> =

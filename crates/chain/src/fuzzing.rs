@@ -62,7 +62,7 @@ pub fn answer(runtime: &Runtime, bytes: &[u8]) -> bool {
     let Ok(value) = runtime.read_api(&query, bytes) else { return false };
     let block = BlockRef { number: 1, hash: [1; 32] };
     let inner = value.optional().ok().flatten().unwrap_or(&value);
-    let graph = read_metagraph(inner, 1, block, &[]).is_ok();
+    let graph = read_metagraph(inner, 1.into(), block, &[]).is_ok();
     let hyperparameters = hyperparameters::read(inner).and_then(hyperparameters::Hyperparameters::new).is_ok();
     let subnets =
         value.list().is_ok_and(|list| list.iter().filter(|info| queries::read_subnet(info).is_ok()).count() > 0);
@@ -74,7 +74,7 @@ pub fn metagraph(runtime: &Runtime, bytes: &[u8]) -> Option<usize> {
     let query = runtime.api("SubnetInfoRuntimeApi", "get_metagraph", &[Value::from(1_u16)]).ok()?;
     let value = runtime.read_api(&query, bytes).ok()?;
     let block = BlockRef { number: 1, hash: [1; 32] };
-    Some(read_metagraph(value.optional().ok()??, 1, block, &[]).ok()?.neurons.len())
+    Some(read_metagraph(value.optional().ok()??, 1.into(), block, &[]).ok()?.neurons.len())
 }
 
 /// A storage value: the first byte chooses which.

@@ -97,11 +97,11 @@ impl Client {
         self.hyperparameters_at(netuid, None).await
     }
 
-    pub(crate) async fn hyperparameters_at(
-        &self,
-        netuid: u16,
-        at: Option<[u8; 32]>,
-    ) -> Result<Hyperparameters, ChainError> {
+    /// The same at a block hash, or now.
+    ///
+    /// # Errors
+    /// As [`Client::hyperparameters`].
+    pub async fn hyperparameters_at(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<Hyperparameters, ChainError> {
         const API: &str = "SubnetInfoRuntimeApi";
         const METHODS: [&str; 3] = ["get_subnet_hyperparams_v3", "get_subnet_hyperparams_v2", "get_subnet_hyperparams"];
         let runtime = self.runtime(at).await?;

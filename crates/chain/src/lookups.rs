@@ -14,6 +14,7 @@ use crate::{
 };
 
 const SUBTENSOR: &str = "SubtensorModule";
+const IDENTITIES: &str = "IdentitiesV2";
 /// Keys asked for at once.
 const PAGE: usize = 512;
 /// Most entries of a map that are read: a subnet has at most 4,096 neurons.
@@ -207,7 +208,7 @@ impl Client {
             return Ok(pairs.map_err(ChainError::decode("the prices", 0))?.into_iter().collect());
         }
         let mut prices = BTreeMap::new();
-        for subnet in self.subnets().await? {
+        for subnet in self.subnets_at(at).await? {
             prices.insert(subnet.netuid, self.alpha_price(subnet.netuid, at).await?);
         }
         Ok(prices)
@@ -253,8 +254,55 @@ impl Client {
         coldkey: &Account,
         at: Option<[u8; 32]>,
     ) -> Result<Option<BTreeMap<String, String>>, ChainError> {
-        let found = self.storage(SUBTENSOR, "IdentitiesV2", &[coldkey.into()], at).await?;
+        let found = self.stored(SUBTENSOR, IDENTITIES, &[coldkey.into()], at).await?;
         Ok(found.map(|found| texts(&found)))
+    }
+
+    /// As [`Client::identity`], of several coldkeys in one request; who says nothing is left out.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn identities(
+        &self,
+        coldkeys: &[Account],
+        at: [u8; 32],
+    ) -> Result<BTreeMap<Account, BTreeMap<String, String>>, ChainError> {
+        let runtime = self.runtime(Some(at)).await?;
+        let query = |who: &Account| runtime.storage(SUBTENSOR, IDENTITIES, &[who.into()]);
+        let queries = coldkeys.iter().map(query).collect::<Result<Vec<_>, _>>()?;
+        let keys: Vec<Vec<u8>> = queries.iter().map(|query| query.key.clone()).collect();
+        let found = self.storage_of(&keys, at).await?;
+        let mut all = BTreeMap::new();
+        for (who, query) in coldkeys.iter().zip(&queries) {
+            let Some(bytes) = found.get(&query.key) else { continue };
+            if let Some(identity) = runtime.read_storage(query, Some(bytes))? {
+                all.insert(*who, texts(&identity));
+            }
+        }
+        Ok(all)
+    }
+
+    /// What the owner says of a subnet; `None` for nothing.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn subnet_identity(
+        &self,
+        netuid: u16,
+        at: Option<[u8; 32]>,
+    ) -> Result<Option<BTreeMap<String, String>>, ChainError> {
+        let found = self.stored(SUBTENSOR, "SubnetIdentitiesV3", &[netuid.into()], at).await?;
+        Ok(found.map(|found| texts(&found)))
+    }
+
+    /// The coldkey that owns a hotkey; `None` for an account that is no hotkey.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn owner(&self, hotkey: &Account, at: Option<[u8; 32]>) -> Result<Option<Account>, ChainError> {
+        let owner = self.stored(SUBTENSOR, "Owner", &[hotkey.into()], at).await?;
+        let owner = owner.map(|owner| owner.account()).transpose();
+        owner.map_err(ChainError::decode("SubtensorModule.Owner", 0))
     }
 }
 

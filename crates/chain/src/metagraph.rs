@@ -3,13 +3,14 @@
 //! Invariant: everything is read at the same block hash. `SubnetInfoRuntimeApi_get_metagraph` has all but the validator trust,
 //! which comes from storage (chain.md 2). Only fields used here are looked up, by name; others may come and go.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde::Serialize;
 use starling_protocol::keys::Account;
 
 use crate::{
-    BlockRef, ChainError, Client,
+    BlockRef, ChainError, Client, Mechanism,
+    neuron::read_address,
     value::{ShapeError, Value},
 };
 
@@ -23,6 +24,8 @@ pub struct Metagraph {
     pub block_hash: [u8; 32],
     /// The subnet.
     pub netuid: u16,
+    /// The mechanism whose incentives and updates these are; 0 is the main one.
+    pub mechanism: u8,
     /// Its name.
     pub name: String,
     /// Its token's symbol.
@@ -100,6 +103,15 @@ pub struct Neuron {
     pub axon: Option<Axon>,
     /// Block of its registration.
     pub block_at_registration: u64,
+    /// Its part of the weights; like the next two gone from runtimes since June 2026.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u16>,
+    /// The stake that trusts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<u16>,
+    /// Who has least leaves first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruning_score: Option<u16>,
 }
 
 /// Where a neuron serves.
@@ -129,26 +141,63 @@ impl Client {
     /// # Errors
     /// [`ChainError::NotFound`] if there is no such subnet, [`ChainError::Absent`], [`ChainError::Decode`], and those of the connection.
     pub async fn metagraph(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<Metagraph, ChainError> {
-        let block = match at {
-            None => self.head().await?,
-            Some(hash) => BlockRef { number: self.block_number(hash).await?, hash },
-        };
-        let runtime = self.runtime(Some(block.hash)).await?;
-        let keys = [Value::from(netuid)];
-        let trust = async {
-            // Gone from the runtime one day, perhaps: then it is zero, as rank and trust are today.
-            if !runtime.has_storage("SubtensorModule", "ValidatorTrust") {
-                return Ok(None);
+        self.mechagraph(netuid, at).await
+    }
+
+    /// The same of one mechanism, which has incentives and updates of its own; all else is the subnet's.
+    ///
+    /// # Errors
+    /// As [`Client::metagraph`].
+    pub async fn mechagraph(&self, of: impl Into<Mechanism>, at: Option<[u8; 32]>) -> Result<Metagraph, ChainError> {
+        let (of, block) = (of.into(), self.block_at(at).await?);
+        let at = Some(block.hash);
+        let runtime = self.runtime(at).await?;
+        let answer = async {
+            match of.id {
+                0 => self.api("SubnetInfoRuntimeApi", "get_metagraph", &[of.netuid.into()], at).await,
+                id => self.api("SubnetInfoRuntimeApi", "get_mechagraph", &[of.netuid.into(), id.into()], at).await,
             }
-            self.storage("SubtensorModule", "ValidatorTrust", &keys, Some(block.hash)).await
         };
-        let (answer, trust) =
-            futures::try_join!(self.api("SubnetInfoRuntimeApi", "get_metagraph", &keys, Some(block.hash)), trust)?;
+        let (answer, trust) = futures::try_join!(answer, self.validator_trust(of.netuid, block))?;
         let read = || -> Result<Option<Metagraph>, ShapeError> {
             let trust = trust.as_ref().map_or(Ok(Vec::new()), |trust| trust.map(Value::number::<u16>))?;
-            answer.optional()?.map(|graph| read_metagraph(graph, netuid, block, &trust)).transpose()
+            answer.optional()?.map(|graph| read_metagraph(graph, of, block, &trust)).transpose()
         };
-        read().map_err(ChainError::decode("the metagraph", runtime.spec))?.ok_or_else(|| no_subnet(netuid))
+        match read().map_err(ChainError::decode("the metagraph", runtime.spec))? {
+            Some(graph) => Ok(graph),
+            None if of.id == 0 => Err(no_subnet(of.netuid)),
+            None => {
+                // Which of the two is not there?
+                self.metagraph_exists(of.netuid, at).await?;
+                let count = self.mechanisms(of.netuid, at).await?;
+                let text =
+                    format!("subnet {} has {count} mechanisms, counted from 0: there is no {}", of.netuid, of.id);
+                Err(ChainError::NotFound(text))
+            }
+        }
+    }
+
+    async fn metagraph_exists(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<(), ChainError> {
+        let answer = self.api("SubnetInfoRuntimeApi", "get_subnet_info", &[netuid.into()], at).await?;
+        let there = answer.optional().map_err(ChainError::decode("get_subnet_info", 0))?.is_some();
+        if there { Ok(()) } else { Err(no_subnet(netuid)) }
+    }
+
+    /// The block of a hash, or the newest finalized one.
+    pub(crate) async fn block_at(&self, at: Option<[u8; 32]>) -> Result<BlockRef, ChainError> {
+        match at {
+            None => self.head().await,
+            Some(hash) => Ok(BlockRef { number: self.block_number(hash).await?, hash }),
+        }
+    }
+
+    /// The list of all validators' trust; `None` should the runtime lose it one day, as it has lost rank and trust.
+    pub(crate) async fn validator_trust(&self, netuid: u16, block: BlockRef) -> Result<Option<Value>, ChainError> {
+        const TRUST: &str = "ValidatorTrust";
+        if !self.runtime(Some(block.hash)).await?.has_storage("SubtensorModule", TRUST) {
+            return Ok(None);
+        }
+        self.storage("SubtensorModule", TRUST, &[netuid.into()], Some(block.hash)).await
     }
 }
 
@@ -158,7 +207,7 @@ pub(crate) fn no_subnet(netuid: u16) -> ChainError {
 
 pub(crate) fn read_metagraph(
     graph: &Value,
-    netuid: u16,
+    of: Mechanism,
     block: BlockRef,
     trust: &[u16],
 ) -> Result<Metagraph, ShapeError> {
@@ -175,6 +224,9 @@ pub(crate) fn read_metagraph(
     let (dividends, incentives, consensus) = (u16s("dividends")?, u16s("incentives")?, u16s("consensus")?);
     let (alpha, tao, total) = (u64s("alpha_stake")?, u64s("tao_stake")?, u64s("total_stake")?);
     let axons = graph.get("axons")?.map(read_axon)?;
+    // Empty or not there at all since June 2026.
+    let older = |name: &str| graph.get(name).map_or(Ok(Vec::new()), |list| list.map(Value::number::<u16>));
+    let (rank, trusted, pruning) = (older("rank")?, older("trust")?, older("pruning_score")?);
     // A list may be shorter than the neurons, just after a registration: what is not there yet is zero.
     fn nth<T: Copy + Default>(list: &[T], index: usize) -> T {
         list.get(index).copied().unwrap_or_default()
@@ -196,11 +248,15 @@ pub(crate) fn read_metagraph(
         total_stake: nth(&total, i),
         axon: nth(&axons, i),
         block_at_registration: nth(&registered, i),
+        rank: rank.get(i).copied(),
+        trust: trusted.get(i).copied(),
+        pruning_score: pruning.get(i).copied(),
     });
     Ok(Metagraph {
         block: block.number,
         block_hash: block.hash,
-        netuid,
+        netuid: of.netuid,
+        mechanism: of.id,
         name: graph.get("name")?.text()?,
         symbol: graph.get("symbol")?.text()?,
         owner_coldkey: graph.get("owner_coldkey")?.account()?,
@@ -226,20 +282,10 @@ pub(crate) fn read_metagraph(
 
 /// `None` for the all-zero axon of a neuron that never served.
 pub(crate) fn read_axon(axon: &Value) -> Result<Option<Axon>, ShapeError> {
-    let (ip, port): (u128, u16) = (axon.get("ip")?.number()?, axon.get("port")?.number()?);
-    if port == 0 {
-        return Ok(None);
-    }
-    let ip = match axon.get("ip_type")?.number::<u8>()? {
-        6 => IpAddr::V6(Ipv6Addr::from(ip)),
-        _ => match u32::try_from(ip) {
-            Ok(ip) => IpAddr::V4(Ipv4Addr::from(ip)),
-            Err(_) => IpAddr::V6(Ipv6Addr::from(ip)),
-        },
-    };
+    let Some(address) = read_address(axon)? else { return Ok(None) };
     Ok(Some(Axon {
         block: axon.get("block")?.number()?,
-        address: SocketAddr::new(ip, port),
+        address,
         protocol: axon.get("protocol")?.number()?,
         version: axon.get("version")?.number()?,
     }))
@@ -253,7 +299,7 @@ fn hex_bytes<S: serde::Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S:
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::{hyperparameters, queries, runtime::Runtime};
+    use crate::{Column, hyperparameters, queries, runtime::Runtime};
 
     /// The shortest answer of zeros that is one: an empty subnet, as each public runtime's own types write it.
     fn empty_answer(runtime: &Runtime, method: &str, arguments: &[Value]) -> Value {
@@ -280,13 +326,26 @@ mod tests {
             let netuid = [Value::from(9_u16)];
             let graph = empty_answer(&runtime, "get_metagraph", &netuid);
             let block = BlockRef { number: 7, hash: [1; 32] };
-            let read = read_metagraph(graph.optional().unwrap().unwrap(), 9, block, &[]).unwrap();
+            let read = read_metagraph(graph.optional().unwrap().unwrap(), 9.into(), block, &[]).unwrap();
             assert_eq!((read.netuid, read.block, read.neurons.len()), (9, 7, 0), "{file}");
             for method in ["get_subnet_hyperparams", "get_subnet_hyperparams_v2"] {
                 if runtime.has_api("SubnetInfoRuntimeApi", method) {
                     let answer = empty_answer(&runtime, method, &netuid);
                     let read = hyperparameters::read(answer.optional().unwrap().unwrap()).unwrap();
                     assert!(hyperparameters::Hyperparameters::new(read).unwrap().all.len() > 20, "{file} {method}");
+                }
+            }
+            let parts = [netuid[0].clone(), Value::List(Vec::new())];
+            let mech = [netuid[0].clone(), 1_u8.into(), Value::List(Vec::new())];
+            for (method, arguments) in [("get_selective_metagraph", &parts[..]), ("get_selective_mechagraph", &mech)] {
+                if !runtime.has_api("SubnetInfoRuntimeApi", method) {
+                    assert!(file.starts_with("devnet-240") || file.starts_with("finney-343"), "{file} {method}");
+                    continue;
+                }
+                let answer = empty_answer(&runtime, method, arguments);
+                let graph = answer.optional().unwrap().unwrap();
+                for (_, list) in Column::ALL.iter().filter_map(|column| column.part()) {
+                    assert!(graph.get(list).unwrap().optional().unwrap().is_none(), "{file} {method} {list}");
                 }
             }
             let subnets = empty_answer(&runtime, "get_subnets_info_v2", &[]);

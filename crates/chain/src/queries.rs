@@ -79,11 +79,19 @@ impl Client {
     /// # Errors
     /// [`ChainError`].
     pub async fn subnets(&self) -> Result<Vec<Subnet>, ChainError> {
+        self.subnets_at(None).await
+    }
+
+    /// The same at a block hash, or now.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn subnets_at(&self, at: Option<[u8; 32]>) -> Result<Vec<Subnet>, ChainError> {
         const API: &str = "SubnetInfoRuntimeApi";
-        let runtime = self.runtime(None).await?;
+        let runtime = self.runtime(at).await?;
         let newer = runtime.has_api(API, "get_subnets_info_v2");
         let method = if newer { "get_subnets_info_v2" } else { "get_subnets_info" };
-        let answer = self.api(API, method, &[], None).await?;
+        let answer = self.api(API, method, &[], at).await?;
         let mut subnets: Vec<Subnet> = answer
             .map(read_subnet)
             .map_err(ChainError::decode(format!("the answer of {API}_{method}"), runtime.spec))?

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::vector::{Fit, Who, fitted, on_subnet, pair};
-use crate::{Global, output};
+use crate::{Global, cmd, output};
 
 /// What would the next epoch give everybody, on the live metagraph?
 ///
@@ -22,6 +22,9 @@ pub struct Simulate {
     /// `uid=weight` or `hotkey=weight` pairs to put in place of its row.
     #[arg(value_parser = pair)]
     weights: Vec<(Who, f64)>,
+    /// Read at this block: as things were, with nobody's weights replaced.
+    #[arg(long, value_name = "BLOCK", conflicts_with = "weights")]
+    at: Option<u32>,
     /// Show this many of the neurons that are paid most, 0 for all.
     #[arg(long, default_value_t = 20)]
     top: usize,
@@ -30,7 +33,8 @@ pub struct Simulate {
 impl Simulate {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let chain = global.chain().await?;
-        let snapshot = chain.epoch_snapshot(self.netuid, None).await?;
+        let at = cmd::at(&chain, self.at).await?;
+        let snapshot = chain.epoch_snapshot(self.netuid, at).await?;
         let now = snapshot.as_it_is().map_err(|why| anyhow!("the metagraph contradicts itself: {why}"))?;
         let uid = match (self.uid, self.weights.is_empty()) {
             (Some(uid), _) => Some(uid),

@@ -91,7 +91,7 @@ impl Client {
     }
 
     /// How many mechanisms a subnet has; 1 on runtimes that know none.
-    async fn mechanisms(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<u8, ChainError> {
+    pub(crate) async fn mechanisms(&self, netuid: u16, at: Option<[u8; 32]>) -> Result<u8, ChainError> {
         match self.number("MechanismCountCurrent", &[netuid.into()], at).await {
             Err(ChainError::Absent { .. }) => Ok(1),
             count => count,
