@@ -11,6 +11,7 @@
 mod cmd;
 pub mod config;
 pub mod exit;
+pub mod fuzzing;
 pub mod output;
 mod settings;
 

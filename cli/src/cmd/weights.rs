@@ -9,6 +9,8 @@ mod set;
 mod simulate;
 mod vector;
 
+pub(crate) use vector::{Fit, Who, fit_to, parse};
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 use starling_chain::Mechanism;
