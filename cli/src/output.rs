@@ -113,6 +113,73 @@ pub fn path(path: &Path) -> String {
     }
 }
 
+/// Rows above which a table is drawn by [`plain`].
+const MANY: usize = 500;
+
+/// A table of many rows may be long, and must not be slow or large: where it fits without a line being broken, it is drawn row by row.
+/// It looks as any other table.
+pub fn long_table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut small = table(header);
+    if rows.len() > MANY
+        && let Some(drawn) = plain(header, rows, small.width())
+    {
+        return drawn;
+    }
+    for row in rows {
+        small.add_row(row);
+    }
+    small.to_string()
+}
+
+/// The same picture as a table's, of rows whose texts are one line each; `None` if it is wider than `width`.
+fn plain(header: &[&str], rows: &[Vec<String>], width: Option<u16>) -> Option<String> {
+    let mut widths: Vec<usize> = header.iter().map(|text| text.chars().count()).collect();
+    for row in rows {
+        for (width, text) in widths.iter_mut().zip(row) {
+            *width = (*width).max(text.chars().count());
+        }
+    }
+    let whole = widths.iter().map(|width| width + 3).sum::<usize>() + 1;
+    if width.is_some_and(|width| whole > usize::from(width)) {
+        return None;
+    }
+    // Characters of a frame take three bytes.
+    let mut drawn = String::with_capacity((rows.len() + 4) * (whole + 2 * (header.len() + 1)) + 6 * whole);
+    let frame = |drawn: &mut String, [left, line, between, right]: [char; 4]| {
+        drawn.push(left);
+        for (place, width) in widths.iter().enumerate() {
+            if place > 0 {
+                drawn.push(between);
+            }
+            drawn.extend(std::iter::repeat_n(line, width + 2));
+        }
+        drawn.push(right);
+    };
+    let texts = |drawn: &mut String, texts: &mut dyn Iterator<Item = &str>| {
+        drawn.push('│');
+        for (place, (text, width)) in texts.zip(&widths).enumerate() {
+            if place > 0 {
+                drawn.push('┆');
+            }
+            drawn.push(' ');
+            drawn.push_str(text);
+            drawn.extend(std::iter::repeat_n(' ', width + 1 - text.chars().count()));
+        }
+        drawn.push('│');
+        drawn.push('\n');
+    };
+    frame(&mut drawn, ['┌', '─', '┬', '┐']);
+    drawn.push('\n');
+    texts(&mut drawn, &mut header.iter().copied());
+    frame(&mut drawn, ['╞', '═', '╪', '╡']);
+    drawn.push('\n');
+    for row in rows {
+        texts(&mut drawn, &mut row.iter().map(String::as_str));
+    }
+    frame(&mut drawn, ['└', '─', '┴', '┘']);
+    Some(drawn)
+}
+
 /// rao as TAO with nine decimals at most.
 pub fn tao(rao: u64) -> String {
     format!("{:.4}", rao as f64 / RAO)
@@ -145,7 +212,20 @@ pub fn share(text: &str, whole: u64) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{share, to_rao};
+    use super::{long_table, plain, share, table, to_rao};
+
+    #[test]
+    fn a_long_table_looks_as_a_short_one() {
+        let header = ["uid", "hotkey", "stake"];
+        let row = |n: usize| vec![n.to_string(), ["5FHneW", "", "é"][n % 3].to_owned(), "1.5".repeat(n % 4)];
+        let rows: Vec<Vec<String>> = (0..40).map(row).collect();
+        let mut usual = table(&header);
+        rows.iter().for_each(|row| drop(usual.add_row(row)));
+        assert_eq!(plain(&header, &rows, None), Some(usual.to_string()));
+        assert_eq!(plain(&header, &rows, Some(26)), None, "its lines would have to be broken");
+        let many: Vec<Vec<String>> = (0..600).map(row).collect();
+        assert_eq!(long_table(&header, &many).lines().count(), 604);
+    }
 
     #[test]
     fn shares_are_exact_and_at_most_the_whole() {
