@@ -173,6 +173,8 @@ fn chain_and_money(reader: &Reader) -> String {
     let netuid = ask("subnet-create", &["subnet", "create", "--wallet", "alice"])["netuid"].to_string();
     let net = netuid.as_str();
     ask("subnet-start", &["subnet", "start", "--netuid", net, "--wallet", "alice"]);
+    ask("subnet-set", &["subnet", "set", "--netuid", net]);
+    ask("subnet-set", &["subnet", "set", "--netuid", net, "--wallet", "alice", "immunity_period", "4000"]);
     let register = ["register", "--netuid", net, "--limit-price", "9", "--wallet", "bob"];
     ask("dry-run", &[&register[..], &["--dry-run"]].concat());
     let hotkey = ask("register", &register)["hotkey"].as_str().unwrap().to_owned();

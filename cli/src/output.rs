@@ -1,23 +1,64 @@
 //! stdout: the result. stderr: the log.
 
+use std::{io::IsTerminal as _, path::Path};
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
 
 /// Columns of a terminal below which tables are not squeezed.
 const LEAST_WIDTH: u16 = 40;
 /// One TAO in rao.
 const RAO: f64 = 1e9;
 
-/// Log to stderr; `RUST_LOG` wins over `-v`.
-pub fn log_to_stderr(verbose: u8) {
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// For a command that is over in seconds: sentences, as its error would be.
+    Sentences,
+    /// For one that goes on: with the time and the part that speaks.
+    Dated,
+}
+
+/// Log to stderr; `RUST_LOG` wins over `-v`. Colours are for terminals, and not where `NO_COLOR` is set.
+pub fn log_to_stderr(verbose: u8, log: Log) {
     let default = match verbose {
         0 => "warn,starling=info,weights=info",
         1 => "info",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    // Set once: a second setting is a test's.
+    let _ = match log {
+        Log::Sentences if verbose == 0 => to.event_format(Sentences).try_init(),
+        _ => to.try_init(),
+    };
+}
+
+/// `warning: what there is to say`.
+struct Sentences;
+
+impl<S, N> FormatEvent<S, N> for Sentences
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        match *event.metadata().level() {
+            Level::ERROR => write!(to, "error: ")?,
+            Level::WARN => write!(to, "warning: ")?,
+            _ => {}
+        }
+        context.format_fields(to.by_ref(), event)?;
+        writeln!(to)
+    }
 }
 
 /// Print a line of the result. A closed pipe (`| head`) ends the program quietly.
@@ -40,13 +81,17 @@ pub fn json_line(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A table that fits the terminal.
+/// A table that fits the terminal, or as many columns as `COLUMNS` says where there is none.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.to_vec());
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
+    if let (None, Some(columns)) = (table.width(), columns()) {
+        table.set_width(columns);
+    }
     // Some pseudo-terminals say that they have no columns: a letter a line is worse than long lines.
     if table.width().is_some_and(|width| width < LEAST_WIDTH) {
         table.set_content_arrangement(ContentArrangement::Disabled);
@@ -57,6 +102,15 @@ pub fn table(header: &[&str]) -> Table {
 /// What strangers wrote, without what could move the terminal's cursor.
 pub fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+/// A path as a person writes it, the home folder as `~`.
+pub fn path(path: &Path) -> String {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match home.and_then(|home| path.strip_prefix(home).ok()) {
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
 }
 
 /// rao as TAO with nine decimals at most.

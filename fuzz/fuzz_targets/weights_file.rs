@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| starling_chain::fuzzing::weights_file(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| { starling::fuzzing::weights_file(data); });

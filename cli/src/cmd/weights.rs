@@ -9,6 +9,8 @@ mod set;
 mod simulate;
 mod vector;
 
+pub(crate) use vector::{Fit, Who, fit_to, parse};
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 use starling_chain::Mechanism;
@@ -57,6 +59,11 @@ enum Action {
 }
 
 impl Weights {
+    /// Whether it is a daemon.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.action, Action::Keep(_))
+    }
+
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self.action {
             Action::Show { netuid, uid, mechanism, at } => {

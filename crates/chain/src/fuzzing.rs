@@ -3,15 +3,12 @@
 //! Invariant of each: it returns, whatever the bytes; true if they made sense. Not part of the API.
 #![allow(missing_docs)]
 
-use std::collections::BTreeMap;
-
 use crate::{
     BlockRef, ChainError, client, dial, hyperparameters,
     metagraph::{read_axon, read_metagraph},
     outcome, queries,
     runtime::{Runtime, metadata_answer},
     value::Value,
-    weights,
 };
 
 /// Runtime APIs that the client calls, with arguments.
@@ -123,15 +120,5 @@ pub fn words(bytes: &[u8]) {
         let _ = outcome::read_refusal(text);
         let error = ChainError::Node { method: "m".into(), code: 1010, message: text.to_owned() };
         let _ = (error.to_string(), crate::answers::too_many(&error));
-    }
-}
-
-/// A weights file: uid to weight.
-pub fn weights_file(bytes: &[u8]) {
-    let Ok(parsed) = serde_json::from_slice::<BTreeMap<u16, f64>>(bytes) else { return };
-    let (uids, values): (Vec<u16>, Vec<f64>) = parsed.into_iter().unzip();
-    if let Ok((uids, values)) = weights::quantise(&uids, &values) {
-        assert!(uids.len() == values.len() && values.iter().all(|value| *value > 0));
-        assert!(values.is_empty() || values.contains(&u16::MAX));
     }
 }

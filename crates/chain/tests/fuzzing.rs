@@ -194,7 +194,6 @@ proptest! {
         fuzzing::events(runtime, &bytes);
         fuzzing::words(&bytes);
         fuzzing::words(&[b"HTTP/1.1 429 ", &bytes[..]].concat());
-        fuzzing::weights_file(&bytes);
         let _ = starling_localnet::parse_snapshot(&bytes);
     }
 
@@ -214,13 +213,6 @@ proptest! {
             fuzzing::events(&real.runtime, &damaged(events, &how));
         }
         let _ = starling_localnet::parse_snapshot(&damaged(&real.metagraph, &how));
-    }
-
-    #[test]
-    fn any_weights_file_is_weights_or_an_error(
-        text in r#"\{("[0-9]{1,6}": ?-?[0-9]{0,3}(\.[0-9]{1,3})?(e-?[0-9]{1,3})?,? ?){0,6}\}?"#
-    ) {
-        fuzzing::weights_file(text.as_bytes());
     }
 }
 

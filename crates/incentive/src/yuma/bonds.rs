@@ -65,13 +65,13 @@ pub(crate) fn penalised(weights: &Matrix, clipped: &Matrix, penalty: u16, column
 }
 
 /// The share of a bond that is bought anew when the rate is the same for all.
-fn rate(moving_average: u64) -> I32F32 {
+pub(super) fn rate(moving_average: u64) -> I32F32 {
     let kept = I64F64::saturating_from_num(moving_average).saturating_div(I64F64::saturating_from_num(1_000_000));
     I32F32::ONE.saturating_sub(I32F32::saturating_from_num(kept))
 }
 
 /// `rate · new + (1 − rate) · old`, rows in ascending order of uid, zeros left out.
-fn average(new: &Matrix, old: &Matrix, rate: I32F32, columns: usize) -> Matrix {
+pub(super) fn average(new: &Matrix, old: &Matrix, rate: I32F32, columns: usize) -> Matrix {
     let keep = I32F32::ONE.saturating_sub(rate);
     let mut cells = Scratch::new(columns);
     new.iter()

@@ -125,6 +125,34 @@ mod tests {
     }
 
     #[test]
+    fn the_sigmoid_is_the_chains() {
+        // The chain's unit test of it, for the inputs that a gap can have; those of its second table are single precision.
+        let thirty: &[(f64, f64)] =
+            &[(0.0, 0.000_000_305_7), (0.4, 0.047_425_872_9), (0.5, 0.5), (0.6, 0.952_574_127), (1.0, 0.999_999_694_3)];
+        let forty: [(f32, f64); 11] = [
+            (0.0, 0.000_000_001_9),
+            (0.1, 0.000_000_112_5),
+            (0.2, 0.000_006_144_2),
+            (0.3, 0.000_335_350_2),
+            (0.4, 0.017_986_214),
+            (0.5, 0.5),
+            (0.6, 0.982_013_806_7),
+            (0.7, 0.999_664_649_8),
+            (0.8, 0.999_993_855_8),
+            (0.9, 0.999_999_887_5),
+            (1.0, 0.999_999_998_1),
+        ];
+        let forty = &forty.map(|(gap, expected)| (f64::from(gap), expected))[..];
+        for (steepness, table) in [(3_000, thirty), (4_000, forty)] {
+            let curve = Curve::new(LiquidAlpha { low: 0, high: u16::MAX, steepness });
+            for (gap, expected) in table {
+                let got = curve.rate(I32F32::ZERO, I32F32::from_num(*gap), I32F32::ZERO);
+                assert_eq!(got, I32F32::from_num(*expected), "steepness {steepness}, gap {gap}");
+            }
+        }
+    }
+
+    #[test]
     fn bounds_in_the_wrong_order_do_not_panic() {
         let curve = Curve::new(LiquidAlpha { low: 19_660, high: 6_553, steepness: -7 });
         assert_eq!(curve.rate(I32F32::ZERO, I32F32::ONE, I32F32::ZERO), curve.low);

@@ -1,8 +1,22 @@
 //! Yuma against the numbers of the public chain's own test suite (chain.md 6.12), and its promises as properties.
+//!
+//! Where each of the chain's tests (`epoch.rs`) stands here: `test_1_graph`, `test_10_graph`, `test_512_graph`, `test_bonds`,
+//! `test_active_stake`, `test_outdated_weights`, `test_zero_weights` in `chain_numbers`; `test_deregistered_miner_bonds`,
+//! `test_validator_permits`, `test_epoch_masks_incoming_to_sniped_uid…`, `…_no_mask_when_commit_reveal_disabled`,
+//! `…_does_not_mask_outside_window_but_masks_inside`, `…_single_staker_registered_no_weights` in `chain_scenarios`;
+//! `test_can_set_self_weight_as_subnet_owner` in `rules`; the six `test_yuma_3_*` and the bond reset in `yuma3_tables`;
+//! `test_liquid_alpha_equal_values_against_itself` and the tests of the arithmetic (`math.rs`) in `math_vectors`.
+//!
+//! Not here: `test_512_graph_random_weights` compares the chain's two implementations with each other and has no numbers (`properties` compares
+//! with a second implementation of our own); `test_bonds`' traces of intermediate values stand in comments there and are asserted nowhere;
+//! `test_set_alpha_disabled`, `test_get_set_alpha` and `test_blocks_since_last_step` are about calls and the clock (the local chain's
+//! tests); `test_consensus_guarantees` and the retention map are commented out there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod chain_numbers;
+mod chain_scenarios;
+mod math_vectors;
 mod properties;
 mod rules;
 mod yuma3_tables;
