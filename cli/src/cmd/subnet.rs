@@ -101,7 +101,7 @@ impl Subnet {
 
 /// A subnet as a person reads it.
 fn sheet(detail: &SubnetDetail) -> String {
-    let title = format!("{} {}", detail.name, detail.symbol);
+    let title = output::clean(&format!("{} {}", detail.name, detail.symbol));
     let mut table = output::table(&[&format!("subnet {}", detail.netuid), title.trim()]);
     let per_block = |tao: u64, alpha: u64| format!("{} TAO and {} α", output::tao(tao), output::tao(alpha));
     let step = format!("block {}, {} blocks ago", detail.last_step, detail.blocks_since_last_step);
@@ -121,7 +121,7 @@ fn sheet(detail: &SubnetDetail) -> String {
         table.add_row([name.to_owned(), value]);
     }
     for (name, value) in &detail.identity {
-        table.add_row([name.clone(), value.clone()]);
+        table.add_row([name.clone(), output::clean(value)]);
     }
     table.to_string()
 }
