@@ -129,7 +129,7 @@ impl Client {
                 let balance = self.balance_at(&to, at).await?;
                 confirm(sent, call, balance >= rao.min(1), || format!("{to} has no balance"))
             }
-            _ => Ok(()),
+            _ => self.landed(signer, call, sent).await.map(drop),
         }
     }
 
