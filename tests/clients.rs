@@ -66,10 +66,12 @@ fn client_with(script: &str, environment: &[(&str, String)]) -> String {
     said(&output.stdout)
 }
 
-/// Ours opens there, theirs opens here: the same plaintext goes around once, by the public signature of quicknet's round 1000.
+/// Ours opens there, theirs opens here: the same plaintext goes around once with each package, by the public signature of quicknet's round
+/// 1000. And a commit is encrypted to the round that bittensor-drand would have chosen, wherever in an epoch the chain stands.
 #[test]
-fn timelock_ciphertexts_cross_both_ways_with_the_official_core() {
-    use starling_timelock::{Entropy, Payload, PublicKey, Signature};
+fn timelock_ciphertexts_and_rounds_are_the_official_ones() {
+    use starling_chain::{EpochClock, commit_reveal::reveal_round};
+    use starling_timelock::{Entropy, Payload, PublicKey, Rounds, Signature};
     const ROUND_1000: &str =
         "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39";
     let quicknet = PublicKey::from_bytes(&hex::decode(PublicKey::QUICKNET).unwrap()).unwrap();
@@ -82,17 +84,56 @@ fn timelock_ciphertexts_cross_both_ways_with_the_official_core() {
     };
     let entropy = Entropy { key: [11; 32], sigma: [22; 32], nonce: [33; 12] };
     let sealed = hex::encode(payload.seal(&quicknet, 1000, entropy).unwrap());
-    let environment = [("STARLING_CIPHERTEXT", sealed), ("STARLING_SIGNATURE", ROUND_1000.to_owned())];
+    // Early and late in an epoch, in its last blocks, with an epoch asked for, with a long reveal period, and on a subnet of another tempo.
+    let clock = |block: u32, pending_epoch_at, reveal_period, tempo| EpochClock {
+        block,
+        index: 7,
+        last_epoch_block: 1000,
+        pending_epoch_at,
+        tempo,
+        blocks_since_last_step: u64::from(block) - 1000,
+        reveal_period,
+    };
+    let clocks: Vec<EpochClock> = [1000, 1001, 1100, 1355, 1357, 1358, 1359]
+        .into_iter()
+        .flat_map(|block| [1, 2, 3].map(|period| clock(block, 0, period, 360)))
+        .chain([
+            clock(1100, 1150, 1, 360),
+            clock(1100, 1150, 2, 360),
+            clock(1359, 1362, 1, 360),
+            clock(1300, 0, 1, 720),
+        ])
+        .collect();
+    let environment = [
+        ("STARLING_CIPHERTEXT", sealed),
+        ("STARLING_SIGNATURE", ROUND_1000.to_owned()),
+        ("STARLING_CLOCKS", serde_json::to_string(&clocks).unwrap()),
+    ];
     let said = client_with("timelock.py", &environment);
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
-    let bytes = |name: &str| hex::decode(said[name].as_str().unwrap()).unwrap();
-    assert_eq!(Payload::read(&bytes("opened")).unwrap(), payload);
-    // Their envelope: the ciphertext as SCALE bytes, then the round.
-    let theirs = bytes("sealed");
-    let (_, ciphertext) = theirs.split_at(2);
-    let (ciphertext, round) = ciphertext.split_at(ciphertext.len() - 8);
-    assert_eq!(round, 1000_u64.to_le_bytes());
-    assert_eq!(Payload::open(&signature, ciphertext).unwrap(), payload);
+    for package in ["core", "drand"] {
+        let bytes = |name: &str| hex::decode(said[package][name].as_str().unwrap()).unwrap();
+        assert_eq!(Payload::read(&bytes("opened")).unwrap(), payload, "{package}");
+        // Their envelope: the ciphertext as SCALE bytes, then the round.
+        let theirs = bytes("sealed");
+        let (_, ciphertext) = theirs.split_at(2);
+        let (ciphertext, round) = ciphertext.split_at(ciphertext.len() - 8);
+        assert_eq!(round, 1000_u64.to_le_bytes(), "{package}");
+        assert_eq!(Payload::open(&signature, ciphertext).unwrap(), payload, "{package}");
+    }
+    let theirs = said["rounds"].as_array().unwrap();
+    assert_eq!(theirs.len(), clocks.len());
+    for (clock, theirs) in clocks.iter().zip(theirs) {
+        let ahead = clock.next_commit_window().unwrap().timelock_target() - clock.block;
+        let ours = |at: &str| reveal_round(&Rounds::QUICKNET, theirs[at].as_u64().unwrap(), ahead, 12.0);
+        let round = theirs["round"].as_u64().unwrap();
+        // Their clock ticks while they encrypt.
+        assert!(
+            (ours("before")..=ours("after")).contains(&round),
+            "{clock:?}: theirs {round}, ours {}",
+            ours("before")
+        );
+    }
 }
 
 #[test]

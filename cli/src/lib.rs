@@ -112,6 +112,17 @@ impl Command {
         }
     }
 
+    /// How its log is written.
+    #[must_use]
+    pub fn log(&self) -> output::Log {
+        match self {
+            Self::Weights(c) if c.goes_on() => output::Log::Dated,
+            #[cfg(feature = "localnet")]
+            Self::Localnet(_) => output::Log::Dated,
+            _ => output::Log::Sentences,
+        }
+    }
+
     async fn act(self, global: &Global) -> anyhow::Result<()> {
         match self {
             Self::Wallet(c) => c.run(global),
@@ -152,8 +163,8 @@ pub fn parse<C: CommandFactory + FromArgMatches>() -> C {
 }
 
 /// Run a command to its end or to a signal, and answer the process's exit code.
-pub fn run_to_the_end(verbose: u8, command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    output::log_to_stderr(verbose);
+pub fn run_to_the_end(verbose: u8, log: output::Log, command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    output::log_to_stderr(verbose, log);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -101,5 +101,5 @@ fn main() -> ExitCode {
         }
         Command::Chain(command) => command,
     };
-    starling::run_to_the_end(cli.flags.verbose, command.run(&cli.flags, Cli::command()))
+    starling::run_to_the_end(cli.flags.verbose, command.log(), command.run(&cli.flags, Cli::command()))
 }

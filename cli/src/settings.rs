@@ -17,6 +17,7 @@ const INCLUSION: u64 = 180;
 
 /// Options of every subcommand, as they were typed.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Flags {
     /// Print the result as JSON.
     #[arg(long, global = true)]

@@ -1,7 +1,10 @@
-//! Running the demo and reading what it says.
+//! Running the demo and reading what it says: everything that its processes say is held against the schemas.
 #![allow(dead_code)]
 
+pub mod schema;
+
 use std::{
+    path::Path,
     process::{Command, Stdio},
     sync::{Mutex, PoisonError},
 };
@@ -16,10 +19,14 @@ pub fn demo(arguments: &[&str]) -> serde_json::Value {
 
 /// As [`demo`], by another command that runs it.
 pub fn demo_within(prefix: &[&str], arguments: &[&str]) -> serde_json::Value {
+    demo_at(tempfile::tempdir().unwrap().path(), prefix, arguments)
+}
+
+/// As [`demo_within`]; what it leaves is in `out` in this folder.
+pub fn demo_at(dir: &Path, prefix: &[&str], arguments: &[&str]) -> serde_json::Value {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("out");
-    let data = dir.path().join("text");
+    let out = dir.join("out");
+    let data = dir.join("text");
     std::fs::create_dir(&data).unwrap();
     // The project's own words, so that the test is the same wherever it runs.
     for page in ["LICENSE-APACHE", "Cargo.toml", "scripts/mklibtorch.py"] {
@@ -50,6 +57,33 @@ pub fn demo_within(prefix: &[&str], arguments: &[&str]) -> serde_json::Value {
         }
         panic!("the demo with {arguments:?} failed with {}:\n{said}\n{logs}", output.status);
     }
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)));
+    hold(&out, &report);
+    report
+}
+
+/// Holds the report, and each line that each process has said, against its schema.
+fn hold(out: &Path, report: &serde_json::Value) {
+    let book = schema::Book::open();
+    book.hold("demo", report);
+    for file in std::fs::read_dir(out.join("logs")).unwrap() {
+        let file = file.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let role = name.split('-').next().unwrap();
+        let role = if role == "chain" { "localnet" } else { role };
+        for line in std::fs::read_to_string(&file).unwrap().lines() {
+            // A killed process's last line may be cut short.
+            if let Ok(line) = serde_json::from_str(line) {
+                book.hold(role, &line);
+            }
+        }
+    }
+    let seen = book.seen.borrow();
+    for role in ["demo", "localnet", "orchestrator", "miner", "validator"] {
+        assert!(seen.contains(role), "no line of {role} was kept: {seen:?}");
+    }
 }

@@ -155,14 +155,18 @@ fn wallet(global: &Global, report: &mut Report) {
             (false, false) => Verdict::Warn,
             (false, true) => when(coldkey.account.is_some(), Verdict::Warn),
         };
-        let advice = format!("`chmod 600 {}`, `starling wallet encrypt coldkey`", coldkey.path.display());
+        let advice = if readable(&coldkey) {
+            format!("`chmod 600 {}`", output::path(&coldkey.path))
+        } else {
+            "`starling wallet encrypt coldkey`".to_owned()
+        };
         report.add("coldkey", verdict, found(&coldkey), advice);
     } else {
         report.add("coldkey", Verdict::Ok, "not on this machine, which is safest where it only works", "");
     }
     let verdict = when(hotkey.exists && hotkey.account.is_some() && !readable(&hotkey), Verdict::Fail);
     let advice = if hotkey.exists {
-        format!("`chmod 600 {}`", hotkey.path.display())
+        format!("`chmod 600 {}`", output::path(&hotkey.path))
     } else {
         "`starling wallet new-hotkey`, or name another with --hotkey".to_owned()
     };

@@ -194,6 +194,17 @@ impl Global {
         Ok(Wallet::open(&self.location()?)?.hotkey_account()?)
     }
 
+    /// A hotkey given by its address, or by its name in the chosen wallet.
+    pub fn hotkey_named(&self, given: &str) -> anyhow::Result<Account> {
+        let unread = match given.parse::<Account>() {
+            Ok(account) => return Ok(account),
+            Err(unread) => unread,
+        };
+        let location = WalletLocation { hotkey: given.to_owned(), ..self.location()? };
+        let known = Wallet::open(&location).and_then(|wallet| wallet.hotkey_account());
+        known.with_context(|| format!("`{given}` is no address ({unread}), and no hotkey of the wallet"))
+    }
+
     /// The chosen coldkey's pair.
     pub fn coldkey(&self) -> anyhow::Result<Keypair> {
         Ok(Wallet::open(&self.location()?)?.key(Part::Coldkey, &self.passwords())?)

@@ -1,7 +1,10 @@
 //! `starling subnet`
 
+mod set;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
+use starling_chain::SubnetDetail;
 use starling_protocol::keys::Signer as _;
 use starling_wallet::Part;
 
@@ -38,12 +41,19 @@ enum Action {
         #[arg(long)]
         netuid: u16,
     },
+    /// Change a setting of the subnet, as its owner; or list them.
+    Set(set::Set),
 }
 
 impl Subnet {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let action = match self.action {
+            Action::Set(set) => return set.run(global).await,
+            action => action,
+        };
         let chain = global.writer().await?;
-        match self.action {
+        match action {
+            Action::Set(_) => {}
             Action::List { at } => {
                 let subnets = chain.subnets_at(super::at(&chain, at).await?).await?;
                 if global.json {
@@ -62,15 +72,10 @@ impl Subnet {
             }
             Action::Info { netuid, at } => {
                 let detail = chain.subnet(netuid, super::at(&chain, at).await?).await?;
-                let value = serde_json::to_value(&detail)?;
                 if global.json {
-                    return output::json(&value);
+                    return output::json(&detail);
                 }
-                let mut table = output::table(&["", ""]);
-                for (name, value) in value.as_object().into_iter().flatten() {
-                    table.add_row([name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)]);
-                }
-                output::line(&table.to_string());
+                output::line(&sheet(&detail));
             }
             Action::Create => {
                 let (coldkey, hotkey) = (global.signer(Part::Coldkey)?, global.hotkey_account()?);
@@ -92,4 +97,31 @@ impl Subnet {
         }
         Ok(())
     }
+}
+
+/// A subnet as a person reads it. What strangers wrote may not move the terminal's cursor.
+fn sheet(detail: &SubnetDetail) -> String {
+    let title = output::clean(&format!("{} {}", detail.name, detail.symbol));
+    let mut table = output::table(&[&format!("subnet {}", detail.netuid), title.trim()]);
+    let per_block = |tao: u64, alpha: u64| format!("{} TAO and {} α", output::tao(tao), output::tao(alpha));
+    let step = format!("block {}, {} blocks ago", detail.last_step, detail.blocks_since_last_step);
+    for (name, value) in [
+        ("owner's coldkey", detail.owner_coldkey.to_string()),
+        ("owner's hotkey", detail.owner_hotkey.to_string()),
+        ("founded", format!("in block {}", detail.registered_at)),
+        ("tempo", format!("{} blocks", detail.tempo)),
+        ("last epoch", if detail.last_step == 0 { "none yet".into() } else { step }),
+        ("in the pool", per_block(detail.tao_in, detail.alpha_in)),
+        ("into the pool, per block", per_block(detail.tao_in_emission, detail.alpha_in_emission)),
+        ("outside of the pool", format!("{} α", output::tao(detail.alpha_out))),
+        ("paid out, per block", format!("{} α", output::tao(detail.alpha_out_emission))),
+        ("price, moving average", format!("{:.6} TAO", detail.moving_price)),
+        ("traded so far", format!("{} TAO", output::tao(u64::try_from(detail.volume).unwrap_or(u64::MAX)))),
+    ] {
+        table.add_row([name.to_owned(), value]);
+    }
+    for (name, value) in &detail.identity {
+        table.add_row([output::clean(name), output::clean(value)]);
+    }
+    table.to_string()
 }

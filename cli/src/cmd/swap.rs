@@ -2,7 +2,6 @@
 
 use clap::Args;
 use serde_json::json;
-use starling_protocol::keys::Account;
 use starling_wallet::Part;
 
 use crate::{Global, output};
@@ -10,8 +9,8 @@ use crate::{Global, output};
 /// Put another hotkey in the place of the wallet's: its uids, its stake, its children.
 #[derive(Debug, Args)]
 pub struct SwapHotkey {
-    /// The hotkey that takes over; owned by the same coldkey, or by nobody.
-    new: Account,
+    /// The hotkey that takes over, by its address or its name in the wallet; owned by the same coldkey, or by nobody.
+    new: String,
     /// On this subnet alone (cheaper); everywhere if left out.
     #[arg(long)]
     netuid: Option<u16>,
@@ -20,14 +19,15 @@ pub struct SwapHotkey {
 impl SwapHotkey {
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         let (coldkey, hotkey) = (global.signer(Part::Coldkey)?, global.hotkey_account()?);
-        let sent = global.writer().await?.swap_hotkey(&coldkey, &hotkey, &self.new, self.netuid).await?;
+        let new = global.hotkey_named(&self.new)?;
+        let sent = global.writer().await?.swap_hotkey(&coldkey, &hotkey, &new, self.netuid).await?;
         if global.json {
             return output::json(
-                &json!({ "old": hotkey, "new": self.new, "netuid": self.netuid, "block": sent.block.number }),
+                &json!({ "old": hotkey, "new": new, "netuid": self.netuid, "block": sent.block.number }),
             );
         }
         let place = self.netuid.map_or_else(|| "everywhere".to_owned(), |netuid| format!("on subnet {netuid}"));
-        output::line(&format!("{} stands {place} where {hotkey} stood, block {}", self.new, sent.block.number));
+        output::line(&format!("{new} stands {place} where {hotkey} stood, block {}", sent.block.number));
         Ok(())
     }
 }

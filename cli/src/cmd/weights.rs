@@ -59,6 +59,11 @@ enum Action {
 }
 
 impl Weights {
+    /// Whether it is a daemon.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.action, Action::Keep(_))
+    }
+
     pub async fn run(self, global: &Global) -> anyhow::Result<()> {
         match self.action {
             Action::Show { netuid, uid, mechanism, at } => {

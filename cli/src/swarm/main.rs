@@ -45,7 +45,11 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let cli: Cli = starling::parse();
-    starling::run_to_the_end(cli.flags.verbose, run(cli.command, cli.flags.clone()))
+    let log = match &cli.command {
+        Command::Chain(command) => command.log(),
+        _ => starling::output::Log::Dated,
+    };
+    starling::run_to_the_end(cli.flags.verbose, log, run(cli.command, cli.flags.clone()))
 }
 
 async fn run(command: Command, flags: Flags) -> anyhow::Result<()> {

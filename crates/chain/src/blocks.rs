@@ -11,8 +11,10 @@ use serde_json::Value as Json;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
-    BlockRef, ChainError, Client,
+    BlockRef, ChainError, Client, Event,
     client::{bad_answer, parse_number},
+    outcome::events_of,
+    value::{ShapeError, Value},
 };
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -53,6 +55,40 @@ impl Client {
             Some((item, state))
         })
         .boxed()
+    }
+
+    /// Everything that happened in a block whose state the node still has, in order.
+    ///
+    /// # Errors
+    /// [`ChainError`]; [`ChainError::Node`] if the node has forgotten that state.
+    pub async fn events(&self, block: &BlockRef) -> Result<Vec<Event>, ChainError> {
+        self.events_in(block, |_| Ok(true)).await
+    }
+
+    /// What the chain itself did at the beginning of a block, before its transactions.
+    pub(crate) async fn opening_events(&self, block: &BlockRef) -> Result<Vec<Event>, ChainError> {
+        self.events_in(block, |phase| Ok(phase.as_variant("Initialization").is_some())).await
+    }
+
+    async fn events_in(
+        &self,
+        block: &BlockRef,
+        phases: impl Fn(&Value) -> Result<bool, ShapeError>,
+    ) -> Result<Vec<Event>, ChainError> {
+        // Written by the runtime that made the block, which is its parent's: a block that upgrades has the next one's metadata already.
+        let parent = match block.number.checked_sub(1) {
+            Some(number) => self.block_hash(number).await?,
+            None => None,
+        };
+        let runtime = match self.runtime(Some(parent.unwrap_or(block.hash))).await {
+            // The node has forgotten that one state more; nearly always the runtime is the same.
+            Err(ChainError::Node { .. }) => self.runtime(Some(block.hash)).await?,
+            runtime => runtime?,
+        };
+        let query = runtime.storage("System", "Events", &[])?;
+        let records = self.state_storage(&query.key, Some(block.hash)).await?;
+        let records = runtime.read_storage(&query, records.as_deref())?.unwrap_or(Value::List(Vec::new()));
+        events_of(&records, phases).map_err(ChainError::decode("System.Events", runtime.spec))
     }
 
     /// Waits until block `number` is final and returns it.

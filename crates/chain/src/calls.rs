@@ -152,6 +152,21 @@ impl Client {
         Ok(sent)
     }
 
+    /// The settings of a subnet that this runtime has setters for, and the values that each wants: `("tempo", ["tempo"])`.
+    /// Some are the chain's to set and not the owner's; the chain says so when asked.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn subnet_settings(&self) -> Result<Vec<(String, Vec<String>)>, ChainError> {
+        let calls = self.runtime(None).await?.calls("AdminUtils");
+        let setting = |(call, arguments): (String, Vec<String>)| {
+            let name = call.strip_prefix("sudo_set_")?.to_owned();
+            let (first, values) = arguments.split_first()?;
+            (first == "netuid" && !values.is_empty()).then(|| (name, values.to_vec()))
+        };
+        Ok(calls.into_iter().filter_map(setting).collect())
+    }
+
     /// Calls a setter of `AdminUtils` by its name: `sudo_set("sudo_set_tempo", &[("netuid", 1.into()), ("tempo", 10.into())])`.
     /// Wrapped in `Sudo.sudo` if the signer is the chain's sudo key; else sent as the subnet's owner. Where the subnet's
     /// hyperparameters show the value, it is read back.

@@ -148,6 +148,12 @@ fn hint(message: &str) -> &'static str {
 }
 
 impl ChainError {
+    /// True if nothing was heard of the chain: it is the way there that is broken, or slow.
+    #[must_use]
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Deadline { .. })
+    }
+
     /// The chain's name of the error, of the pool or of a dispatch: `NotEnoughStakeToSetWeights`.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

@@ -257,6 +257,15 @@ impl Runtime {
         Ok(Composite::Named(fields))
     }
 
+    /// A pallet's calls and the names of their arguments, in the runtime's own order; none if there is no such pallet.
+    pub fn calls(&self, pallet: &str) -> Vec<(String, Vec<String>)> {
+        let variants = self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.call_variants()).unwrap_or(&[]);
+        let arguments = |call: &scale_info::Variant<scale_info::form::PortableForm>| {
+            call.fields.iter().map(|field| field.name.clone().unwrap_or_default()).collect()
+        };
+        variants.iter().map(|call| (call.name.clone(), arguments(call))).collect()
+    }
+
     /// Whether an enum type used as a call's argument path has a variant: used for `Commitments` data, whose variants carry sizes.
     pub fn has_variant(&self, type_name: &str, variant: &str) -> bool {
         self.metadata.types().types.iter().any(|ty| {

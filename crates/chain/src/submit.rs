@@ -405,13 +405,6 @@ impl Client {
         Ok(found.map(|index| index as u32))
     }
 
-    /// What the chain itself did at the beginning of a block, before its transactions.
-    pub(crate) async fn opening_events(&self, block: &BlockRef) -> Result<Vec<Event>, ChainError> {
-        let records = self.storage_value("System", "Events", &[], Some(block.hash)).await?;
-        events_of(&records, |phase| Ok(phase.as_variant("Initialization").is_some()))
-            .map_err(ChainError::decode("System.Events", 0))
-    }
-
     async fn outcome(
         &self,
         signed: &Signed,

@@ -1,7 +1,6 @@
-//! Timelocked commits: the chain's beacon, the round to encrypt to, and what became of a commit (chain.md 5.2, 5.3).
+//! Timelocked commits: the chain's beacon, the round to encrypt to, and the commits that wait (chain.md 5.2, 5.3).
 //!
-//! The chain reveals such commits by itself and says nothing when it could not. So what became of one is asked of the chain:
-//! [`Client::timelocked_fate`].
+//! The chain reveals such commits by itself and says nothing when it could not: [`Client::timelocked_fate`] finds out.
 
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use parity_scale_codec::Encode as _;
@@ -10,7 +9,7 @@ use starling_protocol::keys::Account;
 use starling_timelock::{Entropy, Payload, PublicKey, Rounds, Signature};
 
 use crate::{
-    BlockRef, ChainError, Client, EpochClock, RevealWindow,
+    ChainError, Client, EpochClock, RevealWindow,
     commit_reveal::reveal_round,
     value::{ShapeError, Value},
     weights::Mechanism,
@@ -79,26 +78,6 @@ pub struct TimelockedCommit {
     pub block: u64,
     /// The round that opens it.
     pub round: u64,
-}
-
-/// What became of a timelocked commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "fate")]
-pub enum Fate {
-    /// It waits: for its epoch, or in its epoch for its round.
-    Waiting,
-    /// Revealed, by the chain's own event in this block.
-    Revealed {
-        /// The block.
-        block: u32,
-    },
-    /// Decided in this block without being revealed: it did not open, or the rules for weights refused it.
-    Refused {
-        /// The block.
-        block: u32,
-    },
-    /// Decided in a block whose state the node has no longer; the weights on chain have to tell.
-    Unknown,
 }
 
 /// `blake2_256` of a ciphertext as SCALE bytes: by this the chain's event names it.
@@ -226,7 +205,7 @@ impl Client {
         Ok(found)
     }
 
-    async fn timelocked_in(
+    pub(crate) async fn timelocked_in(
         &self,
         of: Mechanism,
         hotkey: &Account,
@@ -256,56 +235,6 @@ impl Client {
             Ok((commit.at(0)?.account()?, read))
         };
         commits.map(read).map_err(ChainError::decode("SubtensorModule.TimelockedWeightCommits", 0))
-    }
-
-    /// What became of a commit of an epoch. Of those decided, the block that did it is looked for among the blocks whose state the node
-    /// still has: some ten reads.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub async fn timelocked_fate(
-        &self,
-        of: impl Into<Mechanism>,
-        hotkey: &Account,
-        commit: &TimelockedCommit,
-    ) -> Result<Fate, ChainError> {
-        let of = of.into();
-        let head = self.head().await?;
-        let waits = async |block: &BlockRef| -> Result<bool, ChainError> {
-            let there = self.timelocked_in(of, hotkey, commit.epoch, Some(block.hash)).await?;
-            Ok(there.iter().any(|c| c.hash == commit.hash))
-        };
-        if waits(&head).await? {
-            return Ok(Fate::Waiting);
-        }
-        // It is there at `low` and gone at `high`.
-        let Ok(mut low) = u32::try_from(commit.block) else { return Ok(Fate::Unknown) };
-        let mut high = head;
-        while high.number > low.saturating_add(1) {
-            let middle = low + (high.number - low) / 2;
-            let Some(hash) = self.block_hash(middle).await? else { return Ok(Fate::Unknown) };
-            let block = BlockRef { number: middle, hash };
-            match waits(&block).await {
-                Ok(true) => low = middle,
-                Ok(false) => high = block,
-                // The node forgot that state: look among the later ones.
-                Err(ChainError::Node { .. }) => low = middle,
-                Err(error) => return Err(error),
-            }
-        }
-        let events = match self.opening_events(&high).await {
-            Ok(events) => events,
-            Err(ChainError::Node { .. }) => return Ok(Fate::Unknown),
-            Err(error) => return Err(error),
-        };
-        let ours = events.iter().any(|event| {
-            let fields = &event.fields;
-            event.pallet == SUBTENSOR
-                && event.name == "TimelockedWeightsRevealed"
-                && fields.at(0).and_then(Value::number) == Ok(of.index())
-                && fields.at(1).and_then(Value::account) == Ok(*hotkey)
-        });
-        Ok(if ours { Fate::Revealed { block: high.number } } else { Fate::Refused { block: high.number } })
     }
 }
 

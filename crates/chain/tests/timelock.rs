@@ -3,7 +3,7 @@
 
 mod support;
 
-use starling_chain::{Mechanism, timelock::Fate, weights::preflight::Way};
+use starling_chain::{Fate, Mechanism, weights::preflight::Way};
 use support::world::{PATIENCE, World, key, name, world};
 
 const ON: (&str, &str) = ("sudo_set_commit_reveal_weights_enabled", "enabled");

@@ -4,9 +4,9 @@
 //! in a final block, or lost. Every step can be the process' last: the next one finds out where each stored commit stands.
 
 use starling_chain::{
-    ChainError, EpochClock,
+    ChainError, EpochClock, Fate, WeightCommit,
     commit_reveal::commit_hash,
-    timelock::{Fate, TimelockedCommit, sealed_hash},
+    timelock::{TimelockedCommit, sealed_hash},
     weights::preflight::{Facts, Way},
 };
 
@@ -37,13 +37,21 @@ impl Keeper {
         Ok(self.store.commits()?.iter().any(|c| c.stands.is_none_or(|(of, _)| of == epoch)))
     }
 
-    /// Bring every stored commit as far as it can be brought now; true if one was decided.
-    pub(crate) async fn settle(&self, clock: &EpochClock) -> Result<bool, Trouble> {
-        let mut decided = false;
+    /// Bring every stored commit as far as it can be brought now; true if one was decided, and what went wrong with another.
+    pub(crate) async fn settle(&self, clock: &EpochClock) -> Result<(bool, Option<ChainError>), Trouble> {
+        let (mut decided, mut wrong) = (false, None);
         let mut place = 0;
         let mut commits = self.store.commits()?;
         while let Some(commit) = commits.get(place) {
-            match self.step(commit, clock).await? {
+            let step = match self.step(commit, clock).await {
+                // Trouble with one must not cost the next one its reveal.
+                Err(Trouble::Chain(error)) if !error.is_connection() => {
+                    wrong = wrong.or(Some(error));
+                    Step::Keep
+                }
+                step => step?,
+            };
+            match step {
                 Step::Keep => place += 1,
                 Step::Stands(epoch, block) => {
                     if let Some(commit) = commits.get_mut(place) {
@@ -74,13 +82,13 @@ impl Keeper {
         }
         let pending = u32::try_from(commits.len()).unwrap_or(u32::MAX);
         self.status.send_if_modified(|s| std::mem::replace(&mut s.pending, pending) != pending);
-        Ok(decided)
+        Ok((decided, wrong))
     }
 
     async fn step(&self, commit: &PendingCommit, clock: &EpochClock) -> Result<Step, Trouble> {
         let Some((epoch, block)) = commit.stands else { return self.find_out(commit, clock).await };
         match &commit.secret {
-            Secret::Salt(salt) => self.reveal(commit, salt, epoch, clock).await,
+            Secret::Salt(salt) => self.reveal(commit, salt, (epoch, block), clock).await,
             Secret::Sealed { bytes, round } => self.watch(commit, bytes, *round, (epoch, block), clock).await,
         }
     }
@@ -122,7 +130,7 @@ impl Keeper {
         &self,
         commit: &PendingCommit,
         salt: &[u16],
-        epoch: u64,
+        (epoch, block): (u64, u32),
         clock: &EpochClock,
     ) -> Result<Step, Trouble> {
         // What is sent now stands in the next block.
@@ -132,34 +140,65 @@ impl Keeper {
             self.say(format!("committed in chain epoch {epoch}; the reveal is due in epoch {due}, now is {now}"));
             return Ok(Step::Keep);
         }
+        // A commit leaves the chain by its reveal, or after its epoch. One that is gone before we reveal proves nothing: perhaps it was
+        // revealed before a crash, perhaps it never was there. Weights of an earlier epoch look the same; the chain's events do not.
+        if self.found(commit).await?.is_none() {
+            return self.gone(commit, salt, (epoch, block), "it was never revealed").await;
+        }
         if now > due {
             let why = format!("the reveal of chain epoch {epoch} was missed (due in {due}, now is {now})");
             return Ok(Step::Lost(Some(epoch), why));
-        }
-        // A commit leaves the chain by its reveal, or by its epoch's end. One that is gone before we reveal proves nothing: perhaps
-        // it was revealed before a crash, perhaps it never was there. Weights of an earlier epoch look the same.
-        if self.found(commit).await?.is_none() {
-            return Ok(Step::Lost(Some(epoch), format!("the commit of chain epoch {epoch} is no longer on chain")));
         }
         self.say(format!("revealing in chain epoch {now}"));
         (self.hook)("before-reveal");
         let PendingCommit { uids, values, version_key, .. } = commit;
         let revealed = self.chain.reveal_weights(self.hotkey.as_ref(), self.of, uids, values, salt, *version_key).await;
         (self.hook)("after-reveal");
-        if let Err(error) = revealed {
-            if error.name() == Some("CommitRevealDisabled") {
-                return Ok(Step::Lost(Some(epoch), format!("the subnet's commit-reveal was switched off: {error}")));
+        match revealed {
+            Ok(_) => self.landed(commit).await,
+            Err(error) if error.name() == Some("CommitRevealDisabled") => {
+                Ok(Step::Lost(Some(epoch), format!("the subnet's commit-reveal was switched off: {error}")))
             }
-            if self.found(commit).await?.is_some() {
-                return Err(error.into());
-            }
-            // It was there before: gone within its epoch means revealed, gone with its epoch means lost.
-            if self.chain.epoch_clock(self.of.netuid).await?.index > due {
-                let why = format!("the reveal of chain epoch {epoch} did not land in time: {error}");
-                return Ok(Step::Lost(Some(epoch), why));
-            }
+            Err(error) if self.found(commit).await?.is_some() => Err(error.into()),
+            // Gone: by this reveal, of whose inclusion we did not hear, or with its epoch.
+            Err(error) => self.gone(commit, salt, (epoch, block), &error.to_string()).await,
         }
-        self.landed(commit).await
+    }
+
+    /// A commit by hash that is no longer on chain: revealed, if the chain's own event says so.
+    async fn gone(
+        &self,
+        commit: &PendingCommit,
+        salt: &[u16],
+        (epoch, block): (u64, u32),
+        why: &str,
+    ) -> Result<Step, Trouble> {
+        let account = self.hotkey.account();
+        let PendingCommit { uids, values, version_key, .. } = commit;
+        let hash = commit_hash(&account, self.of.index(), uids, values, salt, *version_key);
+        match self.chain.commit_fate(self.of, &account, &WeightCommit { hash, epoch, block: block.into() }).await? {
+            Fate::Waiting => Ok(Step::Keep),
+            Fate::Revealed { .. } => self.landed(commit).await,
+            Fate::Refused { block } => {
+                let why = format!("the commit of chain epoch {epoch} is no longer on chain since block {block}: {why}");
+                Ok(Step::Lost(Some(epoch), why))
+            }
+            Fate::Unknown => self.told_by_weights(commit, epoch).await,
+        }
+    }
+
+    /// The node has forgotten the block that decided a commit: the best that is left to tell by, and it is said how it was told.
+    async fn told_by_weights(&self, commit: &PendingCommit, epoch: u64) -> Result<Step, Trouble> {
+        match self.chain.uid(self.of.netuid, &self.hotkey.account()).await? {
+            Some(uid) if self.on_chain(uid).await? == as_stored(&pairs(commit)) => {
+                tracing::warn!(target: "weights", "the node has forgotten the blocks of the reveal of epoch {epoch}; the weights on chain are its weights");
+                self.landed(commit).await
+            }
+            _ => Ok(Step::Lost(
+                Some(epoch),
+                format!("the commit of chain epoch {epoch} is gone and its weights are not on chain"),
+            )),
+        }
     }
 
     /// A timelocked commit on chain: the chain reveals it, and we find out whether it did.
@@ -199,17 +238,7 @@ impl Keeper {
                     format!("the chain dropped the commit of epoch {epoch} in block {block}: {why}"),
                 ))
             }
-            Fate::Unknown => match self.chain.uid(self.of.netuid, &self.hotkey.account()).await? {
-                // The best that is left to tell by, and it is said how it was told.
-                Some(uid) if self.on_chain(uid).await? == as_stored(&pairs(commit)) => {
-                    tracing::warn!(target: "weights", "the node has forgotten the blocks of the reveal of epoch {epoch}; the weights on chain are its weights");
-                    self.landed(commit).await
-                }
-                _ => Ok(Step::Lost(
-                    Some(epoch),
-                    format!("the commit of chain epoch {epoch} is gone and its weights are not on chain"),
-                )),
-            },
+            Fate::Unknown => self.told_by_weights(commit, epoch).await,
         }
     }
 

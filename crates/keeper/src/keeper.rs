@@ -75,8 +75,9 @@ impl std::fmt::Debug for Keeper {
     }
 }
 
-/// Pause after an error of the chain's; doubles up to a minute.
+/// Pause after an error of the chain's; doubles up to some blocks' time, and to a minute at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: (u32, Duration) = (5, Duration::from_secs(60));
 /// Shortest and longest pause between two looks at the chain's height; a quarter of a block's time lies between, mostly.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 /// Blocks after which the rules are read again at the latest: an owner may have changed one.
@@ -85,7 +86,10 @@ const REREAD: u32 = 25;
 /// What the loop remembers from look to look.
 #[derive(Default)]
 struct Seen {
-    head: Option<(u32, Instant)>,
+    /// The block that was dealt with last.
+    head: Option<u32>,
+    /// When the newest block was seen first.
+    newest: Option<(u32, Instant)>,
     /// Wall time of a block.
     pace: Option<Duration>,
     /// Before this block there is nothing new to send.
@@ -93,15 +97,24 @@ struct Seen {
 }
 
 impl Seen {
+    /// Measures the pace.
     fn saw(&mut self, number: u32) {
         let now = Instant::now();
-        if let Some((before, at)) = self.head
-            && let Some(blocks @ 1..) = number.checked_sub(before)
-        {
-            let each = (now - at) / blocks;
-            self.pace = Some(self.pace.map_or(each, |pace| (pace * 3 + each) / 4));
+        let blocks = self.newest.and_then(|(before, at)| Some((number.checked_sub(before)?, at)));
+        match blocks {
+            Some((0, _)) => return,
+            Some((blocks, at)) => {
+                let each = (now - at) / blocks;
+                self.pace = Some(self.pace.map_or(each, |pace| (pace * 3 + each) / 4));
+            }
+            None => {}
         }
-        self.head = Some((number, now));
+        self.newest = Some((number, now));
+    }
+
+    fn longest_pause(&self) -> Duration {
+        let (blocks, most) = LONGEST_PAUSE;
+        self.pace.map_or(most, |pace| pace * blocks).clamp(FIRST_PAUSE, most)
     }
 
     fn pause(&self) -> Duration {
@@ -188,9 +201,9 @@ impl Keeper {
                         s.trouble = Some((error, tries.saturating_add(1)));
                     });
                     // What was sent may have landed: look at everything again.
-                    seen = Seen { pace: seen.pace, ..Seen::default() };
+                    seen = Seen { newest: seen.newest, pace: seen.pace, ..Seen::default() };
                     let now = pause;
-                    pause = (pause * 2).min(Duration::from_secs(60));
+                    pause = (pause * 2).min(seen.longest_pause());
                     now
                 }
             };
@@ -204,14 +217,15 @@ impl Keeper {
     /// Look once per final block, or when there are other weights: more often, nothing can have changed.
     async fn look(&mut self, seen: &mut Seen, changed: bool) -> Result<(), Trouble> {
         let head = self.chain.head().await?;
-        if !changed && seen.head.is_some_and(|(before, _)| before == head.number) {
+        seen.saw(head.number);
+        if !changed && seen.head == Some(head.number) {
             return Ok(());
         }
         if changed {
             seen.quiet_until = 0;
         }
         self.once(head, seen).await?;
-        seen.saw(head.number);
+        seen.head = Some(head.number);
         self.status.send_modify(|s| s.head = Some(head));
         Ok(())
     }
@@ -227,14 +241,21 @@ impl Keeper {
         let patient = u64::from(clock.tempo).saturating_mul(clock.reveal_period.saturating_add(2)).max(1);
         let late_after = Some(u32::try_from(patient).unwrap_or(u32::MAX));
         self.status.send_if_modified(|s| std::mem::replace(&mut s.late_after, late_after) != late_after);
-        let settled = self.settle(&clock).await?;
-        if settled {
+        // What cannot be found out of earlier commits must not cost this epoch's.
+        let (decided, wrong) = self.settle(&clock).await?;
+        if decided {
             seen.quiet_until = 0;
         }
+        self.renew(&target, &clock, head, seen).await?;
+        wrong.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Send the target if this epoch has nothing of ours yet.
+    async fn renew(&self, target: &Target, clock: &EpochClock, head: BlockRef, seen: &mut Seen) -> Result<(), Trouble> {
         if target.weights.is_empty() || head.number < seen.quiet_until || self.committed_in(clock.commit_epoch())? {
             return Ok(());
         }
-        let quiet = self.bring(&target, &clock).await?;
+        let quiet = self.bring(target, clock).await?;
         seen.quiet_until = head.number.saturating_add(quiet.clamp(1, REREAD));
         Ok(())
     }

@@ -48,11 +48,20 @@ impl World {
     }
 
     fn keep(&self, store: FileStore, by: By) -> (watch::Sender<Target>, watch::Receiver<WeightStatus>) {
+        self.keep_for(store, by, 0)
+    }
+
+    fn keep_for(
+        &self,
+        store: FileStore,
+        by: By,
+        version_key: u64,
+    ) -> (watch::Sender<Target>, watch::Receiver<WeightStatus>) {
         let (target, targets) = watch::channel(Target { weights: WEIGHTS.to_vec() });
         let (status, statuses) = watch::channel(WeightStatus::default());
         let hotkey = Arc::new(key("//Alice//hot"));
         let keeper = Keeper::new(self.chain.clone(), hotkey, self.netuid, Arc::new(store), targets, status);
-        tokio::spawn(keeper.with(Refresh::EveryEpoch, 0).with_commits(by).run());
+        tokio::spawn(keeper.with(Refresh::EveryEpoch, version_key).with_commits(by).run());
         (target, statuses)
     }
 }
@@ -142,4 +151,46 @@ async fn without_a_running_beacon_weights_are_committed_by_hash() {
     let (_target, mut status) = world.keep(FileStore::open(dir.path()).unwrap(), By::Best);
     let seen = until(&mut status, |s| s.reveals == 2).await;
     assert_eq!((seen.losses, seen.confirmed.as_deref()), (0, Some(&WEIGHTS[..])));
+}
+
+/// Killed after its reveal and before it could note that: what landed is not called lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reveal_that_landed_while_nobody_looked_is_no_loss() {
+    let (world, dir) = (world().await, tempfile::tempdir().unwrap());
+    let signer = key("//Alice//hot");
+    let (commit, sent) = world.chain.commit_weights(&signer, world.netuid, &[1], &[65_535], &[7; 8], 0).await.unwrap();
+    let window = world.chain.epoch_clock(world.netuid).await.unwrap().reveal_window(commit.epoch).unwrap();
+    world.chain.wait_for_block(window.first, PATIENCE).await.unwrap();
+    world.chain.reveal_weights(&signer, world.netuid, &[1], &[65_535], &[7; 8], 0).await.unwrap();
+    // In its own epoch, and long after it.
+    for later in [1, 25] {
+        let head = world.chain.head().await.unwrap().number;
+        world.chain.wait_for_block(head + later, PATIENCE).await.unwrap();
+        let store = FileStore::open(&dir.path().join(later.to_string())).unwrap();
+        store.set_commits(&[pending(sent.block.number, Some((commit.epoch, sent.block.number)))]).unwrap();
+        let (target, mut status) = world.keep(store, By::Hash);
+        let seen = until(&mut status, |s| s.reveals + s.losses > 0).await;
+        assert_eq!((seen.reveals, seen.losses), (1, 0), "{seen:?}");
+        drop(target);
+    }
+}
+
+/// What cannot be revealed any more does not keep this epoch's weights from being committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trouble_with_an_earlier_commit_costs_no_other_epoch() {
+    let (world, dir) = (world().await, tempfile::tempdir().unwrap());
+    let signer = key("//Alice//hot");
+    let (commit, sent) = world.chain.commit_weights(&signer, world.netuid, &[1], &[65_535], &[7; 8], 0).await.unwrap();
+    // Since then weights of version 0 are refused.
+    world.set("sudo_set_weights_version_key", ("weights_version_key", 1_u64.into())).await;
+    let window = world.chain.epoch_clock(world.netuid).await.unwrap().reveal_window(commit.epoch).unwrap();
+    world.chain.wait_for_block(window.first, PATIENCE).await.unwrap();
+    let store = FileStore::open(dir.path()).unwrap();
+    store.set_commits(&[pending(sent.block.number, Some((commit.epoch, sent.block.number)))]).unwrap();
+    let (_target, mut status) = world.keep_for(store, By::Hash, 1);
+    until(&mut status, |s| s.commits > 0).await;
+    let waiting = world.chain.weight_commits(world.netuid, &signer.account()).await.unwrap();
+    assert_eq!(waiting.last().unwrap().epoch, commit.epoch + 1, "in the epoch of the reveal that fails: {waiting:?}");
+    let seen = until(&mut status, |s| s.reveals > 0).await;
+    assert_eq!(seen.losses, 1, "{seen:?}");
 }

@@ -83,12 +83,12 @@ impl View {
     fn table(&self, selection: &Selection, shown: &[Column]) -> String {
         let rows = self.choice.rows(selection);
         let header: Vec<_> = shown.iter().map(|column| heading(*column)).collect();
-        let mut table = output::table(&header);
         let full = !self.choice.columns.is_empty();
-        for row in &rows {
+        let read = |row: &&[Cell]| {
             let cells = cells(selection, shown, row);
-            table.add_row(shown.iter().zip(cells).map(|(column, cell)| readable(*column, &cell, full)));
-        }
+            shown.iter().zip(cells).map(|(column, cell)| readable(*column, &cell, full)).collect()
+        };
+        let table = output::long_table(&header, &rows.iter().map(read).collect::<Vec<_>>());
         let mechanism = if self.of.id > 0 { format!(", mechanism {}", self.of.id) } else { String::new() };
         let part = if rows.len() == selection.rows.len() { String::new() } else { format!("{} of ", rows.len()) };
         format!(

@@ -204,7 +204,7 @@ pub(super) fn secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
 }
 
 pub(super) fn warn_plain(path: &Path) {
-    tracing::warn!("the coldkey is not encrypted: whoever reads {} owns it", path.display());
+    tracing::warn!("the coldkey is not encrypted: whoever reads {} owns it", output::path(path));
 }
 
 /// What was written; the words only if they were asked for.

@@ -129,8 +129,9 @@ impl Keep {
                     }
                     let now = statuses.borrow_and_update().clone();
                     alerts.see(&now);
-                    let said = (now.doing.clone(), now.confirmed_at, now.pending);
-                    if told.as_ref() != Some(&said) {
+                    // For a program every change counts; for a person it is the sentence.
+                    let said = (now.doing.clone(), now.confirmed_at, if global.json { now.pending } else { 0 });
+                    if !now.doing.is_empty() && told.as_ref() != Some(&said) {
                         told = Some(said);
                         tell(global, &now)?;
                     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use starling_chain::{
-    Client, Mechanism,
-    timelock::{Fate, TimelockedCommit},
+    Client, Fate, Mechanism,
+    timelock::TimelockedCommit,
     weights::preflight::{self, Way},
 };
 use starling_protocol::keys::Signer;

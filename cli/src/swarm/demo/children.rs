@@ -1,7 +1,9 @@
-//! The demo's processes: this binary again, once per actor. Their stdout (JSON lines) is read, their stderr goes to a log file.
+//! The demo's processes: this binary again, once per actor. Their stdout (JSON lines) is read and kept in a file, their stderr goes to a
+//! log file.
 
 use std::{
     fs::File,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -50,7 +52,9 @@ impl Children {
     }
 
     fn spawn(&mut self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        let log = File::options().create(true).append(true).open(self.log(name))?;
+        let append = |file: PathBuf| File::options().create(true).append(true).open(file);
+        let log = append(self.log(name))?;
+        let mut kept = append(self.log(name).with_extension("jsonl"))?;
         let mut child = Command::new(OURSELVES)
             .args(arguments)
             .arg("--json")
@@ -65,6 +69,8 @@ impl Children {
         tokio::spawn(async move {
             let mut lines = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = lines.next_line().await {
+                // For whoever looks afterwards; the demo goes on without.
+                let _ = writeln!(kept, "{line}");
                 if let Ok(value) = serde_json::from_str(&line)
                     && tell.send((who.clone(), Said::Line(value))).await.is_err()
                 {

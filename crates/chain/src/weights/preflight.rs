@@ -253,6 +253,14 @@ fn rate_limit(facts: &Facts) -> Check {
     check
 }
 
+/// `none`, or the uids.
+fn listed(uids: &[u16]) -> String {
+    match uids {
+        [] => "none".to_owned(),
+        uids => uids.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// Rules that a commit meets only at its reveal.
 fn on_the_weights(facts: &Facts, uids: &[u16]) -> Vec<Check> {
     let itself = uids.len() == 1 && facts.uid.is_some() && uids.first().copied() == facts.uid;
@@ -268,11 +276,11 @@ fn on_the_weights(facts: &Facts, uids: &[u16]) -> Vec<Check> {
             "a validator permit, or a weight on itself alone",
         )
         .advise("permits go to the largest stakes at each epoch: add stake and wait for one"),
-        Check::new("DuplicateUids", twice.is_empty(), format!("{twice:?} more than once"), "every uid once"),
+        Check::new("DuplicateUids", twice.is_empty(), format!("{} more than once", listed(&twice)), "every uid once"),
         Check::new(
             "UidVecContainInvalidOne",
             strangers.is_empty(),
-            format!("{strangers:?} are not on the subnet"),
+            format!("{} beyond the subnet's", listed(&strangers)),
             format!("uids below {}", facts.neurons),
         ),
         Check::new(

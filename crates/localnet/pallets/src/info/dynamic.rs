@@ -62,7 +62,7 @@ pub struct SubnetState {
 impl<T: Config> Pallet<T> {
     /// Pool, emission and identity of a subnet.
     pub fn dynamic_info(netuid: NetUid) -> Option<DynamicInfo> {
-        let m = Self::metagraph(netuid)?;
+        let m = Self::metagraph_with(netuid, |_| false)?;
         Some(DynamicInfo {
             netuid: m.netuid,
             owner_hotkey: m.owner_hotkey,

@@ -89,6 +89,17 @@ pub struct Metagraph {
     pub alpha_dividends_per_hotkey: Vec<(AccountId, Compact<u64>)>,
 }
 
+/// Indices of the lists that cost a read or more for each neuron.
+const HOTKEYS: u16 = 52;
+const COLDKEYS: u16 = 53;
+const IDENTITIES: u16 = 54;
+const AXONS: u16 = 55;
+const BLOCK_AT_REGISTRATION: u16 = 66;
+const ALPHA_STAKE: u16 = 67;
+const TAO_STAKE: u16 = 68;
+const TOTAL_STAKE: u16 = 69;
+const ALPHA_DIVIDENDS: u16 = 71;
+
 pub(super) fn text(bytes: &[u8]) -> Vec<Compact<u8>> {
     bytes.iter().map(|b| Compact(*b)).collect()
 }
@@ -96,8 +107,12 @@ pub(super) fn text(bytes: &[u8]) -> Vec<Compact<u8>> {
 impl<T: Config> Pallet<T> {
     /// The metagraph as a mechanism sees it: its number is the storage index, updates and incentives are the mechanism's own.
     pub fn mechagraph(netuid: NetUid, mecid: MechId) -> Option<Metagraph> {
+        Self::mechagraph_with(netuid, mecid, |_| true)
+    }
+
+    pub(super) fn mechagraph_with(netuid: NetUid, mecid: MechId, wants: impl Fn(u16) -> bool) -> Option<Metagraph> {
         let index = Self::existing_index(netuid, mecid).ok()?;
-        let mut graph = Self::metagraph(netuid)?;
+        let mut graph = Self::metagraph_with(netuid, wants)?;
         let (updates, incentives) = (s::LastUpdate::<T>::get(index), s::Incentive::<T>::get(index));
         let uids = || 0..graph.num_uids.0;
         let last_update = uids().map(|uid| Compact(at(&updates, uid))).collect();
@@ -116,19 +131,32 @@ impl<T: Config> Pallet<T> {
 
     /// The metagraph of mechanism 0.
     pub fn metagraph(netuid: NetUid) -> Option<Metagraph> {
+        Self::metagraph_with(netuid, |_| true)
+    }
+
+    /// A metagraph in which lists that cost a read or more for each neuron, and are not wanted, are empty. They are named by their
+    /// indices (chain.md 2).
+    pub(super) fn metagraph_with(netuid: NetUid, wants: impl Fn(u16) -> bool) -> Option<Metagraph> {
         if !Self::exists(netuid) {
             return None;
         }
         let n = s::SubnetworkN::<T>::get(netuid);
-        let hotkeys: Vec<AccountId> = (0..n).map(|uid| s::Keys::<T>::get(netuid, uid)).collect();
-        let coldkeys: Vec<AccountId> = hotkeys.iter().map(s::Owner::<T>::get).collect();
+        let any = |indices: &[u16]| indices.iter().any(|index| wants(*index));
+        // Of all neurons, or of none.
+        let of = |wanted: bool| 0..if wanted { n } else { 0 };
+        let stakes_wanted = any(&[ALPHA_STAKE, TAO_STAKE, TOTAL_STAKE]);
+        let by_hotkey = [HOTKEYS, COLDKEYS, IDENTITIES, AXONS, ALPHA_DIVIDENDS];
+        let hotkeys: Vec<AccountId> =
+            of(stakes_wanted || any(&by_hotkey)).map(|uid| s::Keys::<T>::get(netuid, uid)).collect();
+        let each = |wanted: bool| if wanted { hotkeys.as_slice() } else { &[] };
+        let coldkeys: Vec<AccountId> = each(any(&[COLDKEYS, IDENTITIES])).iter().map(s::Owner::<T>::get).collect();
         let identity = s::SubnetIdentitiesV3::<T>::get(netuid);
         let each64 = |list: Vec<u64>| (0..n).map(|uid| Compact(at(&list, uid))).collect::<Vec<_>>();
         let each16 = |list: Vec<u16>| (0..n).map(|uid| Compact(at(&list, uid))).collect::<Vec<_>>();
         // Empty since the storage was removed.
         let removed = |list: Vec<u16>| if T::RemovedStorage::get() { each16(list) } else { Vec::new() };
         let flags = |list: Vec<bool>| (0..n).map(|uid| at(&list, uid)).collect::<Vec<_>>();
-        let stakes: Vec<(u64, u64)> = hotkeys.iter().map(|h| Self::inherited_stake(h, netuid)).collect();
+        let stakes: Vec<(u64, u64)> = each(stakes_wanted).iter().map(|h| Self::inherited_stake(h, netuid)).collect();
         let (alpha_low, alpha_high) = s::AlphaValues::<T>::get(netuid);
         Some(Metagraph {
             netuid: netuid.into(),
@@ -183,8 +211,12 @@ impl<T: Config> Pallet<T> {
             alpha_high: alpha_high.into(),
             alpha_low: alpha_low.into(),
             bonds_moving_avg: s::BondsMovingAverage::<T>::get(netuid).into(),
-            identities: coldkeys.iter().map(s::IdentitiesV2::<T>::get).collect(),
-            axons: hotkeys.iter().map(|h| s::Axons::<T>::get(netuid, h).unwrap_or_default()).collect(),
+            identities: if wants(IDENTITIES) {
+                coldkeys.iter().map(s::IdentitiesV2::<T>::get).collect()
+            } else {
+                Vec::new()
+            },
+            axons: each(wants(AXONS)).iter().map(|h| s::Axons::<T>::get(netuid, h).unwrap_or_default()).collect(),
             active: flags(s::Active::<T>::get(netuid)),
             validator_permit: flags(s::ValidatorPermit::<T>::get(netuid)),
             pruning_score: removed(s::PruningScores::<T>::get(netuid)),
@@ -195,12 +227,17 @@ impl<T: Config> Pallet<T> {
             consensus: each16(s::Consensus::<T>::get(netuid)),
             trust: removed(s::Trust::<T>::get(netuid)),
             rank: removed(s::Rank::<T>::get(netuid)),
-            block_at_registration: (0..n).map(|uid| s::BlockAtRegistration::<T>::get(netuid, uid).into()).collect(),
+            block_at_registration: of(wants(BLOCK_AT_REGISTRATION))
+                .map(|uid| s::BlockAtRegistration::<T>::get(netuid, uid).into())
+                .collect(),
             alpha_stake: stakes.iter().map(|(alpha, _)| Compact(*alpha)).collect(),
             tao_stake: stakes.iter().map(|(_, tao)| Compact(*tao)).collect(),
-            total_stake: hotkeys.iter().map(|h| Self::total_stake_weight(h, netuid).into()).collect(),
+            total_stake: stakes
+                .iter()
+                .map(|(alpha, tao)| alpha.saturating_add(Self::weighted_tao(*tao)).into())
+                .collect(),
             tao_dividends_per_hotkey: Vec::new(),
-            alpha_dividends_per_hotkey: hotkeys
+            alpha_dividends_per_hotkey: each(wants(ALPHA_DIVIDENDS))
                 .iter()
                 .map(|h| (h.clone(), s::AlphaDividendsPerSubnet::<T>::get(netuid, h).into()))
                 .collect(),

@@ -34,7 +34,8 @@ macro_rules! selective {
         }
 
         impl SelectiveMetagraph {
-            fn pick(m: Metagraph, wanted: &[u16]) -> Self {
+            /// The wanted fields of a whole metagraph; validators and commitments are no part of one.
+            pub fn pick(m: Metagraph, wanted: &[u16]) -> Self {
                 let has = |index: u16| wanted.contains(&index);
                 Self {
                     netuid: if has(NETUID) { m.netuid } else { Compact(0) },
@@ -124,12 +125,12 @@ selective! {
 impl<T: Config> Pallet<T> {
     /// The parts of the metagraph whose indices (chain.md 2) are given; unknown indices are ignored.
     pub fn selective_metagraph(netuid: NetUid, wanted: &[u16]) -> Option<SelectiveMetagraph> {
-        Self::selective(netuid, Self::metagraph(netuid)?, wanted)
+        Self::selective(netuid, Self::metagraph_with(netuid, |index| wanted.contains(&index))?, wanted)
     }
 
     /// As [`Self::selective_metagraph`], of one mechanism.
     pub fn selective_mechagraph(netuid: NetUid, mecid: MechId, wanted: &[u16]) -> Option<SelectiveMetagraph> {
-        Self::selective(netuid, Self::mechagraph(netuid, mecid)?, wanted)
+        Self::selective(netuid, Self::mechagraph_with(netuid, mecid, |index| wanted.contains(&index))?, wanted)
     }
 
     fn selective(netuid: NetUid, graph: super::Metagraph, wanted: &[u16]) -> Option<SelectiveMetagraph> {

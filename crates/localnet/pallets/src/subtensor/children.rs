@@ -20,25 +20,27 @@ fn proportion(p: u64) -> U96F32 {
 }
 
 impl<T: Config> Pallet<T> {
-    /// A hotkey's own stake on `of` without what its children on `netuid` have of it, and with what its parents lend it.
-    fn inherited(hotkey: &AccountId, of: NetUid, netuid: NetUid) -> u64 {
-        let own = U96F32::from_num(TotalHotkeyAlpha::<T>::get(hotkey, of));
-        let part = |whole: U96F32, p: u64| whole.saturating_mul(proportion(p));
-        let lent = ChildKeys::<T>::get(hotkey, netuid)
-            .iter()
-            .fold(U96F32::ZERO, |sum, (p, _)| sum.saturating_add(part(own, *p)));
-        let borrowed = ParentKeys::<T>::get(hotkey, netuid).iter().fold(U96F32::ZERO, |sum, (p, parent)| {
-            sum.saturating_add(part(U96F32::from_num(TotalHotkeyAlpha::<T>::get(parent, of)), *p))
-        });
-        own.saturating_sub(lent).saturating_add(borrowed).saturating_to_num()
-    }
-
-    /// Alpha and root TAO that a hotkey weighs with on a subnet, rao; the TAO is not yet multiplied by its weight.
+    /// Alpha and root TAO that a hotkey weighs with on a subnet, rao: its own without what its children there have of it, and with what
+    /// its parents lend it. The TAO is not yet multiplied by its weight.
     pub fn inherited_stake(hotkey: &AccountId, netuid: NetUid) -> (u64, u64) {
         if netuid == ROOT {
             return (TotalHotkeyAlpha::<T>::get(hotkey, ROOT), 0);
         }
-        (Self::inherited(hotkey, netuid, netuid), Self::inherited(hotkey, ROOT, netuid))
+        let (children, parents) = (ChildKeys::<T>::get(hotkey, netuid), ParentKeys::<T>::get(hotkey, netuid));
+        let part = |whole: U96F32, p: u64| whole.saturating_mul(proportion(p));
+        let inherited = |of: NetUid| -> u64 {
+            let own = TotalHotkeyAlpha::<T>::get(hotkey, of);
+            if children.is_empty() && parents.is_empty() {
+                return own;
+            }
+            let own = U96F32::from_num(own);
+            let lent = children.iter().fold(U96F32::ZERO, |sum, (p, _)| sum.saturating_add(part(own, *p)));
+            let borrowed = parents.iter().fold(U96F32::ZERO, |sum, (p, parent)| {
+                sum.saturating_add(part(U96F32::from_num(TotalHotkeyAlpha::<T>::get(parent, of)), *p))
+            });
+            own.saturating_sub(lent).saturating_add(borrowed).saturating_to_num()
+        };
+        (inherited(netuid), inherited(ROOT))
     }
 
     /// Whether a hotkey may have these children.

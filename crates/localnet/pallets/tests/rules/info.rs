@@ -4,7 +4,7 @@ use frame_support::assert_ok;
 use parity_scale_codec::{Compact, Decode, Encode};
 use starling_pallets::{
     drand,
-    info::{HyperparamValue, SubnetHyperparams},
+    info::{HyperparamValue, SelectiveMetagraph, SubnetHyperparams},
     subtensor as s,
     types::ROOT,
 };
@@ -64,6 +64,12 @@ fn a_selective_metagraph_has_what_was_asked_for_and_none_of_the_rest() {
         );
         assert_eq!(all.alpha_dividends_per_hotkey, Some(full.alpha_dividends_per_hotkey));
         assert_eq!(all.moving_price, Some(full.moving_price));
+        // A part alone is what it is in the whole, whatever is left unread beside it.
+        for index in 0..=71 {
+            let whole = Subtensor::metagraph(NET).unwrap();
+            let part = SelectiveMetagraph::pick(whole, &[index]);
+            assert_eq!(Subtensor::selective_metagraph(NET, &[index]).unwrap(), part, "{index}");
+        }
     });
 }
 
