@@ -346,7 +346,9 @@ impl Rules<'_> {
                 Err(ChainError::Arguments { .. }) => None,
                 read => read?,
             };
-        if let (Some(last), Some(limit)) = (last, self.number("NetworkRateLimit", &[]).await?) {
+        // A limit of 0 is none.
+        let limit = self.number("NetworkRateLimit", &[]).await?.filter(|limit| *limit > 0);
+        if let (Some(last), Some(limit)) = (last, limit) {
             self.apart("NetworkTxRateLimitExceeded", last, limit);
         }
         self.free_or_own(hotkey).await?;
