@@ -65,7 +65,7 @@ impl Process {
     }
 
     /// What it said on stderr.
-    fn errors(&mut self) -> String {
+    pub fn errors(&mut self) -> String {
         let mut text = String::new();
         let _ = self.log.rewind();
         let _ = self.log.read_to_string(&mut text);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use starling_chain::{ChainError, Rehearsal, Unsigned};
+use starling_chain::{ChainError, Landed, Rehearsal, Unsigned};
 use starling_protocol::keys::Signature;
 
 use crate::{Global, output};
@@ -48,13 +48,14 @@ impl Extrinsic {
         hex::decode_to_slice(digits, &mut signature.0)
             .map_err(|_| anyhow!("a signature is 128 hex digits, {} characters were given", digits.len()))?;
         global.no_dry_run("extrinsic submit")?;
-        let sent = global.chain().await?.submit_signed(&unsigned, &signature).await?;
+        let (landed, sent) = global.chain().await?.submit_signed(&unsigned, &signature).await?;
         if global.json {
             let events: Vec<String> =
                 sent.events.iter().map(|event| format!("{}.{}", event.pallet, event.name)).collect();
             return output::json(&json!({
                 "call": unsigned.call, "signer": unsigned.signer, "block": sent.block.number, "index": sent.index,
                 "extrinsic": format!("0x{}", hex::encode(sent.extrinsic_hash)), "fee_rao": sent.fee, "events": events,
+                "landed": landed.as_ref().map(landed_json),
             }));
         }
         output::line(&format!(
@@ -64,7 +65,60 @@ impl Extrinsic {
             sent.block.number,
             output::tao(sent.fee)
         ));
+        if let Some(landed) = &landed {
+            output::line(&landed_text(landed));
+        }
         Ok(())
+    }
+}
+
+/// What storage held in the transaction's block, for programs.
+fn landed_json(landed: &Landed) -> Value {
+    let hash = |hash: &[u8]| format!("0x{}", hex::encode(hash));
+    match landed {
+        Landed::Weights { of, uid, weights } => {
+            let weights: Vec<_> = weights.iter().map(|(uid, weight)| json!({ "uid": uid, "weight": weight })).collect();
+            json!({ "what": "weights", "netuid": of.netuid, "mechanism": of.id, "uid": uid, "weights": weights })
+        }
+        Landed::Commit { of, commit } => json!({
+            "what": "commit", "netuid": of.netuid, "mechanism": of.id, "hash": hash(&commit.hash), "epoch": commit.epoch,
+            "block": commit.block,
+        }),
+        Landed::Timelocked { of, commit } => json!({
+            "what": "timelocked_commit", "netuid": of.netuid, "mechanism": of.id, "hash": hash(&commit.hash),
+            "epoch": commit.epoch, "block": commit.block, "round": commit.round,
+        }),
+        Landed::Commitment { netuid, commitment } => json!({
+            "what": "commitment", "netuid": netuid, "data": hex::encode(&commitment.data), "block": commitment.block,
+        }),
+        _ => Value::Null,
+    }
+}
+
+/// The same for a person.
+fn landed_text(landed: &Landed) -> String {
+    match landed {
+        Landed::Weights { of, uid, weights } => {
+            let shown: Vec<String> = weights.iter().map(|(uid, weight)| format!("{uid}={weight}")).collect();
+            format!("uid {uid} of subnet {} has these weights on chain: {}", of.netuid, shown.join(" "))
+        }
+        Landed::Commit { of, commit } => format!(
+            "the commit 0x{} waits on subnet {} for its reveal; it belongs to epoch {}",
+            hex::encode(commit.hash),
+            of.netuid,
+            commit.epoch
+        ),
+        Landed::Timelocked { of, commit } => format!(
+            "the timelocked commit 0x{} waits on subnet {} for round {} of the beacon; it belongs to epoch {}",
+            hex::encode(commit.hash),
+            of.netuid,
+            commit.round,
+            commit.epoch
+        ),
+        Landed::Commitment { netuid, commitment } => {
+            format!("subnet {netuid} holds the commitment 0x{}", hex::encode(&commitment.data))
+        }
+        _ => String::new(),
     }
 }
 
@@ -105,7 +159,8 @@ fn print(rehearsal: &Rehearsal) {
         let mark = if check.holds { "✓" } else { "✗" };
         let mut needed = check.needed.clone();
         if let Some(blocks) = check.heals_in_blocks {
-            needed.push_str(&format!(" (wait {blocks} blocks)"));
+            let seconds = check.heals_in_seconds.map(|s| format!(", about {s} s")).unwrap_or_default();
+            needed.push_str(&format!(" (wait {blocks} blocks{seconds})"));
         }
         table.add_row([mark, check.rule, &check.read, &needed]);
     }

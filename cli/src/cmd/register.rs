@@ -128,33 +128,42 @@ async fn work(
         drop(search);
         let Some(nonce) = nonce else { continue };
         match chain.pow_register(coldkey, &task, nonce).await {
-            Err(error) if error.name() == Some("InvalidWorkBlock") && late < LATE => {
-                late += 1;
-                tracing::info!("the chain went on while the proof was sent; working on");
-            }
+            Ok(done) => return Ok(done),
             Err(error @ ChainError::Rehearsed(_)) => return Err(error.into()),
-            sent => return sent.with_context(|| format!("the proof for block {} was found", task.block.number)),
+            Err(error) => {
+                // Only what was refused by name was certainly not taken.
+                let refused = error.name().is_some() && late < LATE;
+                let Some(why) = (if refused { chain.pow_stale(&task, nonce).await? } else { None }) else {
+                    return Err(error).with_context(|| format!("the proof for block {} was found", task.block.number));
+                };
+                late += 1;
+                tracing::info!("the proof was refused: {why}; working on");
+            }
         }
     }
 }
 
-/// Hash rate and expected time: a spinner on a terminal, a line now and then in a log.
+/// Hash rate and expected time: a bar on a terminal, a line now and then in a log.
+///
+/// What was tried brings the end no nearer, so the bar shows something else: how many of such searches are over by now.
 struct Progress {
     bar: Option<ProgressBar>,
     began: Instant,
-    said: Instant,
+    said: Option<Instant>,
 }
 
 impl Progress {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
-                bar.set_style(style);
+            let bar = ProgressBar::new(100);
+            if let Ok(style) =
+                ProgressStyle::with_template("{elapsed_precise} [{bar:20}] {percent} % of searches end by now; {msg}")
+            {
+                bar.set_style(style.progress_chars("=> "));
             }
             bar
         });
-        Self { bar, began: Instant::now(), said: Instant::now() }
+        Self { bar, began: Instant::now(), said: None }
     }
 
     fn say(&mut self, work: &Work, tried: u64) {
@@ -162,23 +171,15 @@ impl Progress {
         if rate <= 0.0 {
             return;
         }
-        // What has been tried does not count: each hash is as likely as the one before.
-        let expected = work.difficulty as f64 / rate;
-        let text = format!(
-            "block {}, difficulty {}: {:.2} MH/s, {:.1} million tried, {} expected from any moment on",
-            work.block.number,
-            work.difficulty,
-            rate / 1e6,
-            tried as f64 / 1e6,
-            duration(expected),
-        );
+        let text = told(work, tried, rate);
         match &self.bar {
             Some(bar) => {
                 bar.set_message(text);
+                bar.set_position(over_by_now(work.difficulty, tried));
                 bar.tick();
             }
-            None if self.said.elapsed() >= LOG_EVERY => {
-                self.said = Instant::now();
+            None if self.said.is_none_or(|said| said.elapsed() >= LOG_EVERY) => {
+                self.said = Some(Instant::now());
                 tracing::info!("{text}");
             }
             None => {}
@@ -194,6 +195,23 @@ impl Drop for Progress {
     }
 }
 
+fn told(work: &Work, tried: u64, rate: f64) -> String {
+    format!(
+        "block {}, difficulty {}: {:.3} MH/s, {:.1} million tried, {} expected from any moment on",
+        work.block.number,
+        work.difficulty,
+        rate / 1e6,
+        tried as f64 / 1e6,
+        // What has been tried does not count: each hash is as likely as the one before.
+        duration(work.difficulty as f64 / rate),
+    )
+}
+
+/// Of a hundred searches, how many have found something after so many hashes.
+fn over_by_now(difficulty: u64, tried: u64) -> u64 {
+    (100.0 * (1.0 - (-(tried as f64) / difficulty.max(1) as f64).exp())) as u64
+}
+
 /// Seconds as a person says them.
 fn duration(seconds: f64) -> String {
     match seconds {
@@ -201,5 +219,24 @@ fn duration(seconds: f64) -> String {
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
         s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
         s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, over_by_now};
+
+    #[test]
+    fn the_bar_is_the_share_of_searches_that_are_over() {
+        // 1 - 1/e after as many hashes as it takes on average, a half after 0.69 of them.
+        for (tried, percent) in [(0, 0), (693_148, 50), (1_000_000, 63), (3_000_000, 95), (u64::MAX, 100)] {
+            assert_eq!(over_by_now(1_000_000, tried), percent, "{tried}");
+        }
+        assert_eq!(over_by_now(0, 1), 63);
+    }
+
+    #[test]
+    fn long_times_are_said_in_long_units() {
+        assert_eq!([59.4, 600.0, 36_000.0, 864_000.0].map(duration), ["59 s", "10 min", "10.0 h", "10.0 days"]);
     }
 }

@@ -134,14 +134,7 @@ impl Client {
         let call = Call { pallet: "Commitments", name: "set_commitment", args };
         let account = hotkey.account();
         let sent = self.send_and_follow(hotkey, &call).await?;
-        let found = sent.events("Commitments", "Commitment").any(|event| {
-            let who = event.fields.get("who").or_else(|_| event.fields.at(1)).and_then(Value::account);
-            who == Ok(account)
-        });
-        confirm(&sent, &call, found, || "there is no Commitment event".into())?;
-        let stored = self.commitment(netuid, &account, Some(sent.block.hash)).await?;
-        let same = stored.as_ref().is_some_and(|stored| stored.data == data);
-        confirm(&sent, &call, same, || format!("the commitment reads {stored:?}"))?;
+        self.commitment_landed(&sent, &call, netuid, &account, Some(data)).await?;
         Ok(sent)
     }
 

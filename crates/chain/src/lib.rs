@@ -77,4 +77,4 @@ pub use queries::{Commitment, Subnet};
 pub use rehearse::{Rehearsal, Unsigned};
 pub use stake::{Limit, Place, Stake};
 pub use submit::{Event, Submitted};
-pub use weights::{Mechanism, WeightCommit, preflight::Check};
+pub use weights::{Landed, Mechanism, WeightCommit, preflight::Check};

@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 use crate::{BlockRef, ChainError, Client, Submitted, proofs::registered_uid, submit::Call, value::Value};
 
 const SUBTENSOR: &str = "SubtensorModule";
+/// A proof is included less than this many blocks after the block that it is for.
+const FRESH: u32 = 5;
 /// Hashes between two looks at whether to stop.
 const BATCH: u64 = 4096;
 
@@ -172,6 +174,28 @@ impl Client {
         let least = least.max(1);
         let difficulty = difficulty.clamp(least, most.max(least));
         Ok(Work { netuid, block, hotkey: *hotkey, coldkey: *coldkey, difficulty })
+    }
+
+    /// Why a proof that was refused is no longer good: the chain went on, or asks for more work now. `None` if it is still good, so that
+    /// the refusal has another reason. Pools do not say which it was.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn pow_stale(&self, work: &Work, nonce: u64) -> Result<Option<String>, ChainError> {
+        let now = self.pow_work(work.netuid, &work.hotkey, &work.coldkey).await?;
+        // It would be included in the block after the newest.
+        let age = now.block.number.saturating_add(1).saturating_sub(work.block.number);
+        if age >= FRESH {
+            return Ok(Some(format!(
+                "its block {} would be {age} blocks old, {FRESH} are too many",
+                work.block.number
+            )));
+        }
+        if !(Work { difficulty: now.difficulty, ..*work }).is_met_by(work.seal(nonce)) {
+            return Ok(Some(format!("the difficulty rose from {} to {}", work.difficulty, now.difficulty)));
+        }
+        let known = self.block_hash(work.block.number).await?;
+        Ok((known != Some(work.block.hash)).then(|| format!("block {} became another one", work.block.number)))
     }
 
     /// Registers with a nonce that [`Work::is_met_by`] holds for. Costs nothing. Returns the uid.

@@ -129,7 +129,7 @@ impl Client {
                 let balance = self.balance_at(&to, at).await?;
                 confirm(sent, call, balance >= rao.min(1), || format!("{to} has no balance"))
             }
-            _ => Ok(()),
+            _ => self.landed(signer, call, sent).await.map(drop),
         }
     }
 
@@ -233,7 +233,13 @@ impl Client {
             self.stake_of(&hotkey, signer, netuid, Some(before)),
             self.stake_of(&hotkey, signer, netuid, Some(sent.block.hash)),
         )?;
-        confirm(sent, call, after < before, || format!("{before} rao of alpha before, {after} after"))
+        if after < before {
+            return Ok(());
+        }
+        // An epoch in the same block pays, and may pay more than was taken out: then the two numbers say nothing, and the event has to do.
+        let clock = self.epoch_clock_at(netuid, Some(sent.block.hash)).await?;
+        let paid = clock.last_epoch_block == u64::from(sent.block.number);
+        confirm(sent, call, paid, || format!("{before} rao of alpha before, {after} after"))
     }
 
     async fn children_set(&self, call: &Call<'_>, sent: &Submitted) -> Result<(), ChainError> {

@@ -256,15 +256,20 @@ pub(crate) fn read_subnet(info: &Value) -> Result<Option<Subnet>, ShapeError> {
 
 pub(crate) fn read_commitment(registration: &Value) -> Result<Option<Commitment>, ShapeError> {
     let block = registration.get("block")?.number()?;
-    let fields = registration.get("info")?.field_or_self("fields").list()?;
+    Ok(committed(registration.get("info")?)?.map(|data| Commitment { block, data }))
+}
+
+/// The bytes of a commitment's first field; `None` for a kind that holds something else.
+pub(crate) fn committed(info: &Value) -> Result<Option<Vec<u8>>, ShapeError> {
+    let fields = info.field_or_self("fields").list()?;
     let Some(first) = fields.first() else { return Ok(None) };
     let Value::Variant(kind, data) = first else { return Err(ShapeError("a field that is no variant".into())) };
     // Raw0 to Raw128 and BigRaw hold bytes; hashes and timelocked data are not ours to read as bytes.
     if kind == "Raw0" {
-        return Ok(Some(Commitment { block, data: Vec::new() }));
+        return Ok(Some(Vec::new()));
     }
     if kind.starts_with("Raw") || kind == "BigRaw" {
-        return Ok(Some(Commitment { block, data: data.bytes()?.to_vec() }));
+        return Ok(Some(data.bytes()?.to_vec()));
     }
     Ok(None)
 }

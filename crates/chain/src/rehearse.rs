@@ -22,7 +22,7 @@ use crate::{
     runtime::Runtime,
     submit::{Call, LIFETIME},
     value::Value,
-    weights::preflight::Check,
+    weights::{Landed, preflight::Check},
 };
 
 /// A transaction without its signature: all that a signer elsewhere and the later sender need.
@@ -164,12 +164,17 @@ impl Client {
         info.get("partial_fee").and_then(Value::number).map(Some).map_err(ChainError::decode("the fee", runtime.spec))
     }
 
-    /// Sends what was signed elsewhere, waits until it is final, and proves its effect as if it had been signed here.
+    /// Sends what was signed elsewhere, waits until it is final, and proves its effect as if it had been signed here. Of weights, commits
+    /// and commitments also answers what storage holds then.
     ///
     /// # Errors
     /// [`ChainError::Invalid`] if it is for another chain or runtime, its time is over, its parts contradict each other, or the signature
     /// is not the signer's; else as [`Client::submit`] and [`ChainError::Unconfirmed`].
-    pub async fn submit_signed(&self, unsigned: &Unsigned, signature: &Signature) -> Result<Submitted, ChainError> {
+    pub async fn submit_signed(
+        &self,
+        unsigned: &Unsigned,
+        signature: &Signature,
+    ) -> Result<(Option<Landed>, Submitted), ChainError> {
         let invalid = |reason: String| Err(ChainError::Invalid(reason));
         let genesis = format!("0x{}", hex::encode(self.genesis_hash()));
         if unsigned.genesis != genesis {
@@ -232,8 +237,11 @@ impl Client {
             .sign_with_account_and_signature(&AccountId32(unsigned.signer.0), &MultiSignature::Sr25519(signature.0))
             .map_err(&misfit)?;
         let sent = Box::pin(self.follow_signed(&call, signed.encoded().to_vec(), unsigned, runtime)).await?;
-        self.prove(&unsigned.signer, &call, &sent).await?;
-        Ok(sent)
+        let landed = self.landed(&unsigned.signer, &call, &sent).await?;
+        if landed.is_none() {
+            self.prove(&unsigned.signer, &call, &sent).await?;
+        }
+        Ok((landed, sent))
     }
 }
 

@@ -12,16 +12,16 @@ use crate::{
     metagraph::read_axon,
     submit::Call,
     value::Value,
-    weights::{
-        Mechanism,
-        preflight::{self, Check, Way},
-    },
+    weights::preflight::{self, Check, Way},
 };
 
 const SUBTENSOR: &str = "SubtensorModule";
 /// What swapping a hotkey costs, rao: everywhere, and on one subnet (chain.md 1).
 const SWAP_EVERYWHERE: u64 = 100_000_000;
 const SWAP_ON_SUBNET: u64 = 1_000_000;
+/// Under which number the chain keeps when children were set, and the blocks between two settings; no storage has that (chain.md 9).
+const SET_CHILDREN: u16 = 0;
+const SET_CHILDREN_INTERVAL: u64 = 150;
 /// Children of one hotkey on one subnet.
 const MOST_CHILDREN: usize = 5;
 /// rao in one TAO.
@@ -32,6 +32,9 @@ impl fmt::Display for Check {
         write!(f, "{}: {}, needed is {}", self.rule, self.read, self.needed)?;
         if let Some(blocks) = self.heals_in_blocks {
             write!(f, "; wait {blocks} blocks")?;
+        }
+        if let Some(seconds) = self.heals_in_seconds {
+            write!(f, ", about {seconds} s")?;
         }
         self.advice.map_or(Ok(()), |advice| write!(f, "; {advice}"))
     }
@@ -97,7 +100,15 @@ impl Client {
         let mut rules = Rules { client: self, signer, call, at: Some(head.hash), now, found: Vec::new() };
         let spends = rules.gather().await?;
         rules.balance(fee, spends).await?;
-        Ok(rules.found)
+        let mut found = rules.found;
+        if found.iter().any(|check| check.heals_in_blocks.is_some()) {
+            let seconds = self.block_seconds().await?;
+            for check in &mut found {
+                check.heals_in_seconds =
+                    check.heals_in_blocks.zip(seconds).map(|(blocks, seconds)| (blocks as f64 * seconds).ceil() as u64);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -172,7 +183,7 @@ impl Rules<'_> {
                 | "commit_weights"
                 | "commit_mechanism_weights",
             ) => {
-                let facts = self.client.weight_facts(self.mechanism()?, self.signer).await?;
+                let facts = self.client.weight_facts(call.mechanism()?, self.signer).await?;
                 let way = if call.name.contains("timelocked") { Way::Timelock } else { Way::Commit };
                 // What is hidden cannot be judged: as if it were a weight on the validator itself, which no rule on weights forbids.
                 let itself: Vec<u16> = facts.uid.into_iter().collect();
@@ -180,13 +191,9 @@ impl Rules<'_> {
                 Ok(None)
             }
             (SUBTENSOR, "set_weights" | "set_mechanism_weights") => {
-                let count = |name: &str| -> Result<Vec<u16>, ChainError> {
-                    let list = call.arg(name).map(|list| list.map(Value::number::<u16>));
-                    list.and_then(Result::ok).ok_or_else(|| ChainError::Invalid(format!("no list `{name}`")))
-                };
-                let facts = self.client.weight_facts(self.mechanism()?, self.signer).await?;
-                let key = call.number("version_key")?;
-                self.found.extend(preflight::check(&facts, Way::Plain, &count("dests")?, &count("weights")?, key));
+                let facts = self.client.weight_facts(call.mechanism()?, self.signer).await?;
+                let (uids, values, key) = (call.list("dests")?, call.list("weights")?, call.number("version_key")?);
+                self.found.extend(preflight::check(&facts, Way::Plain, &uids, &values, key));
                 Ok(None)
             }
             ("Commitments", "set_commitment") => {
@@ -198,12 +205,6 @@ impl Rules<'_> {
             }
             _ => Ok(None),
         }
-    }
-
-    /// The weight matrix that the call is about.
-    fn mechanism(&self) -> Result<Mechanism, ChainError> {
-        let id = if self.call.arg("mecid").is_some() { self.call.number("mecid")? } else { 0 };
-        Ok(Mechanism { netuid: self.call.number("netuid")?, id })
     }
 
     /// The signer can pay. Always the last rule, and always there.
@@ -339,6 +340,17 @@ impl Rules<'_> {
 
     async fn register_network(&mut self) -> Result<Spends, ChainError> {
         let hotkey = self.call.account("hotkey")?;
+        let last =
+            match self.number("LastRateLimitedBlock", &[Value::variant("NetworkLastRegistered", Value::Unit)]).await {
+                // A runtime that keeps it under another name.
+                Err(ChainError::Arguments { .. }) => None,
+                read => read?,
+            };
+        // A limit of 0 is none.
+        let limit = self.number("NetworkRateLimit", &[]).await?.filter(|limit| *limit > 0);
+        if let (Some(last), Some(limit)) = (last, limit) {
+            self.apart("NetworkTxRateLimitExceeded", last, limit);
+        }
         self.free_or_own(hotkey).await?;
         let cost = present(self.client.network_registration_cost().await)?.unwrap_or(0);
         Ok(Some(("CannotAffordLockCost", "the lock", cost)))
@@ -374,10 +386,7 @@ impl Rules<'_> {
         });
         let limit = self.number("ServingRateLimit", &[netuid.into()]).await?;
         if let (Some(last), Some(limit)) = (last.filter(|last| *last > 0), limit) {
-            let left = last.saturating_add(limit).saturating_sub(self.now);
-            let read = format!("served in block {last}, now is {}", self.now);
-            let check = self.rule("ServingRateLimitExceeded", left == 0, read, format!("{limit} blocks between"));
-            check.heals_in_blocks = (left > 0).then_some(left);
+            self.apart("ServingRateLimitExceeded", last, limit);
         }
         Ok(None)
     }
@@ -427,6 +436,10 @@ impl Rules<'_> {
 
     async fn children(&mut self) -> Result<Spends, ChainError> {
         let (hotkey, netuid) = (self.call.account("hotkey")?, self.call.number::<u16>("netuid")?);
+        let keys = [(&hotkey).into(), netuid.into(), SET_CHILDREN.into()];
+        if let Some(last) = self.number("TransactionKeyLastBlock", &keys).await? {
+            self.apart("TxRateLimitExceeded", last, SET_CHILDREN_INTERVAL);
+        }
         self.rule("RegistrationNotPermittedOnRootSubnet", netuid != 0, format!("netuid {netuid}"), "not 0");
         self.subnet(netuid).await?;
         self.owns(hotkey).await?;
@@ -477,6 +490,15 @@ impl Rules<'_> {
             self.waited("DelegateTxRateLimitExceeded", last, limit);
         }
         Ok(None)
+    }
+
+    /// At least `limit` blocks since `last`; 0 is never.
+    fn apart(&mut self, rule: &'static str, last: u64, limit: u64) {
+        let left = if last == 0 { 0 } else { last.saturating_add(limit).saturating_sub(self.now) };
+        let read =
+            if last == 0 { "never before".to_owned() } else { format!("last in block {last}, now is {}", self.now) };
+        let check = self.rule(rule, left == 0, read, format!("{limit} blocks between"));
+        check.heals_in_blocks = (left > 0).then_some(left);
     }
 
     /// More than `limit` blocks since `last`; 0 is never.

@@ -56,12 +56,12 @@ async fn what_was_rehearsed_and_signed_elsewhere_registers_a_hotkey() {
     let foreign = key("//Eve").sign(&payload);
     let refused = chain.submit_signed(&unsigned, &foreign).await.unwrap_err();
     assert!(refused.to_string().contains("signature is not"), "{refused}");
-    let sent = chain.submit_signed(&unsigned, &signature).await.unwrap();
+    let (_, sent) = chain.submit_signed(&unsigned, &signature).await.unwrap();
     assert_eq!(chain.uid(netuid, &hot).await.unwrap(), Some(1));
     assert_eq!(shown.fee_rao, Some(sent.fee), "the fee is the one announced");
     assert!(before > chain.balance(&key("//Dave").account()).await.unwrap());
     // Once more: the nonce is used, and the transaction is found where it is.
-    assert_eq!(chain.submit_signed(&unsigned, &signature).await.unwrap().block, sent.block);
+    assert_eq!(chain.submit_signed(&unsigned, &signature).await.unwrap().1.block, sent.block);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,11 +3,13 @@
 
 mod batch;
 pub mod preflight;
+pub(crate) mod proofs;
 mod rows;
 mod send;
 pub mod simulate;
 
-pub use batch::{BatchItem, BatchResult};
+pub use batch::{BatchItem, BatchResult, SealedItem, fresh_salt};
+pub use proofs::Landed;
 pub use rows::{Mechanism, WeightCommit};
 pub use starling_incentive::quantise::QuantiseError;
 use starling_protocol::keys::Account;

@@ -94,13 +94,24 @@ pub struct Check {
     pub needed: String,
     /// Blocks after which it holds by itself; `None` if it holds, or time does not heal it.
     pub heals_in_blocks: Option<u64>,
+    /// The same in seconds at the chain's pace, where it is known; for people, who read no blocks.
+    #[serde(skip)]
+    pub heals_in_seconds: Option<u64>,
     /// What to do, where time does not heal it.
     pub advice: Option<&'static str>,
 }
 
 impl Check {
     pub(crate) fn new(rule: &'static str, holds: bool, read: impl ToString, needed: impl ToString) -> Self {
-        Self { rule, holds, read: read.to_string(), needed: needed.to_string(), heals_in_blocks: None, advice: None }
+        Self {
+            rule,
+            holds,
+            read: read.to_string(),
+            needed: needed.to_string(),
+            heals_in_blocks: None,
+            heals_in_seconds: None,
+            advice: None,
+        }
     }
 
     fn advise(mut self, advice: &'static str) -> Self {

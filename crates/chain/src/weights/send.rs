@@ -2,7 +2,7 @@
 //!
 //! Invariant: as for all calls, `Ok` means that the block is final, the event is there and the storage reads back as asked.
 
-use starling_protocol::keys::{Account, Signer};
+use starling_protocol::keys::Signer;
 use starling_timelock::MAX_COMMIT;
 
 use super::rows::{Mechanism, WeightCommit};
@@ -10,7 +10,6 @@ use crate::{
     ChainError, Client, Submitted,
     commit_reveal::commit_hash,
     detail::About,
-    proofs::{confirm, expect, unconfirmed},
     submit::Call,
     timelock::{TIMELOCK_VERSION, TimelockedCommit, sealed_hash},
     value::Value,
@@ -38,7 +37,7 @@ impl Client {
         let call = Call { pallet: SUBTENSOR, name: of.call("set_weights", "set_mechanism_weights"), args };
         let account = hotkey.account();
         let sent = self.send_weights(hotkey, of, &call, (uids.len(), version_key)).await?;
-        self.confirm_weights(&sent, &call, of, &account, uids, values).await?;
+        self.weights_landed(&sent, &call, of, &account, uids, values).await?;
         Ok(sent)
     }
 
@@ -65,14 +64,7 @@ impl Client {
         args.push(("commit_hash", hash.into()));
         let call = Call { pallet: SUBTENSOR, name: of.call("commit_weights", "commit_mechanism_weights"), args };
         let sent = self.send_weights(hotkey, of, &call, (uids.len(), version_key)).await?;
-        expect(&sent, &call, "WeightsCommitted", |fields| {
-            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
-        })?;
-        let commits = self.weight_commits_at(of, &account, Some(sent.block.hash)).await?;
-        match commits.into_iter().find(|commit| commit.hash == hash) {
-            Some(commit) => Ok((commit, sent)),
-            None => Err(unconfirmed(&sent, &call, "the commit is not in storage".into())),
-        }
+        Ok((self.commit_landed(&sent, &call, of, &account, hash).await?, sent))
     }
 
     /// Reveals weights committed before, within their reveal window.
@@ -102,10 +94,7 @@ impl Client {
         let account = hotkey.account();
         let sent = self.send_weights(hotkey, of, &call, (uids.len(), version_key)).await?;
         let hash = commit_hash(&account, of.index(), uids, values, salt, version_key);
-        expect(&sent, &call, "WeightsRevealed", |fields| {
-            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
-        })?;
-        self.confirm_weights(&sent, &call, of, &account, uids, values).await?;
+        self.revealed(&sent, &call, of, &account, (uids, values), hash).await?;
         Ok(sent)
     }
 
@@ -145,14 +134,7 @@ impl Client {
         let name = of.call("commit_timelocked_weights", "commit_timelocked_mechanism_weights");
         let call = Call { pallet: SUBTENSOR, name, args };
         let sent = self.send_weights(hotkey, of, &call, (0, 0)).await?;
-        expect(&sent, &call, "TimelockedWeightsCommitted", |fields| {
-            Ok(fields.at(0)?.account()? == account && fields.at(2)?.hash()? == hash)
-        })?;
-        let commits = self.timelocked_commits_at(of, &account, Some(sent.block.hash)).await?;
-        match commits.into_iter().rev().find(|commit| commit.hash == hash) {
-            Some(commit) => Ok((commit, sent)),
-            None => Err(unconfirmed(&sent, &call, "the commit is not in storage".into())),
-        }
+        Ok((self.timelocked_landed(&sent, &call, of, &account, hash).await?, sent))
     }
 
     /// Sends a call about so many weights with such a version key; a refusal carries its numbers.
@@ -167,31 +149,9 @@ impl Client {
         let account = hotkey.account();
         self.with_numbers(sent, About::Weights { netuid: of.netuid, hotkey: &account, count, version_key }).await
     }
-
-    async fn confirm_weights(
-        &self,
-        sent: &Submitted,
-        call: &Call<'_>,
-        of: Mechanism,
-        hotkey: &Account,
-        uids: &[u16],
-        values: &[u16],
-    ) -> Result<(), ChainError> {
-        let at = Some(sent.block.hash);
-        let uid = self.uid_at(of.netuid, hotkey, at).await?;
-        let uid = uid.ok_or_else(|| unconfirmed(sent, call, format!("{hotkey} has no uid on subnet {}", of.netuid)))?;
-        expect(sent, call, "WeightsSet", |fields| {
-            Ok(fields.at(0)?.number::<u16>()? == of.index() && fields.at(1)?.number::<u16>()? == uid)
-        })?;
-        let mut stored = self.weights(of, uid, at).await?;
-        let mut wanted: Vec<_> = uids.iter().copied().zip(starling_incentive::upscale::upscale(values)).collect();
-        stored.sort_unstable();
-        wanted.sort_unstable();
-        confirm(sent, call, stored == wanted, || format!("uid {uid}'s weights read {stored:?} instead of {wanted:?}"))
-    }
 }
 
-fn same_length(uids: &[u16], values: &[u16]) -> Result<(), ChainError> {
+pub(super) fn same_length(uids: &[u16], values: &[u16]) -> Result<(), ChainError> {
     if uids.len() == values.len() {
         return Ok(());
     }
