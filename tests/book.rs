@@ -133,7 +133,7 @@ fn read(page: &str, shell: &mut Shell) -> (String, String) {
         writeln!(written, "{line}").unwrap();
         if let Some(hidden) = line.strip_prefix("<!-- run: ").and_then(|rest| rest.strip_suffix(" -->")) {
             let said = shell.run(hidden);
-            assert!(!said.iter().any(|line| line.starts_with("(exit code")), "`{hidden}`: {said:#?}");
+            assert!(!said.iter().any(|line| line.starts_with("(exit code")), "`{hidden}` fails: {said:#?}");
         }
         in_console = match line {
             "```console" => true,
@@ -173,7 +173,8 @@ fn read(page: &str, shell: &mut Shell) -> (String, String) {
 fn page(name: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/roles").join(name);
     let text = std::fs::read_to_string(&file).unwrap();
-    let (_chain, url) = Process::chain(&["--beacon", "1"]);
+    // Epochs of four seconds: a slow machine has time for a command or two in each.
+    let (_chain, url) = Process::chain(&["--beacon", "1", "--block-time", "400"]);
     let home = tempfile::tempdir().unwrap();
     let (wrong, written) = read(&text, &mut Shell::new(home.path(), &url));
     if std::env::var("STARLING_BOOK").is_ok_and(|mode| mode == "write") {

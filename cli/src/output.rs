@@ -104,6 +104,11 @@ pub fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
+/// `1 neuron`, `2 neurons`.
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// A path as a person writes it, the home folder as `~`.
 pub fn path(path: &Path) -> String {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());

@@ -77,7 +77,7 @@ impl Delegates {
                 numbers(&delegate.permits),
             ]);
         }
-        output::line(&format!("{} delegates at block {}", all.delegates.len(), all.block));
+        output::line(&format!("{} at block {}", output::counted(all.delegates.len(), "delegate"), all.block));
         output::line(&table.to_string());
         Ok(())
     }

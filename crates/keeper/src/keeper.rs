@@ -366,7 +366,7 @@ impl Keeper {
             s.confirmed_at = head.number;
             count(s);
         });
-        self.say(format!("weights are on chain, read back at block {}", head.number));
+        self.say(WeightStatus::landed(head.number));
         Ok(())
     }
 

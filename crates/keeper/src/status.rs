@@ -33,6 +33,14 @@ pub struct WeightStatus {
     pub refused: Option<String>,
 }
 
+impl WeightStatus {
+    /// What is said of weights that were read back at a block.
+    #[must_use]
+    pub fn landed(block: u32) -> String {
+        format!("weights are on chain, read back at block {block}")
+    }
+}
+
 /// A commit whose weights did not come on chain by it. The keeper commits anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {

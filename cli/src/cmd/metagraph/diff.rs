@@ -70,11 +70,11 @@ impl Diff {
             output::line(&format!("block {} → {}: nothing differs", found.from_block, found.to_block));
         } else {
             output::line(&format!(
-                "block {} → {}: {} of the subnet's values and {} neurons differ",
+                "block {} → {}: {} of the subnet and {} differ",
                 found.from_block,
                 found.to_block,
-                found.subnet.len(),
-                found.neurons.len()
+                output::counted(found.subnet.len(), "value"),
+                output::counted(found.neurons.len(), "neuron")
             ));
             let mut table = output::table(&["uid", "hotkey", "what", "before", "after"]);
             for row in rows(&found) {

@@ -92,10 +92,10 @@ impl View {
         let mechanism = if self.of.id > 0 { format!(", mechanism {}", self.of.id) } else { String::new() };
         let part = if rows.len() == selection.rows.len() { String::new() } else { format!("{} of ", rows.len()) };
         format!(
-            "subnet {}{mechanism} at block {}: {part}{} neurons, tempo {}\n{table}",
+            "subnet {}{mechanism} at block {}: {part}{}, tempo {}\n{table}",
             self.of.netuid,
             selection.block.number,
-            selection.rows.len(),
+            output::counted(selection.rows.len(), "neuron"),
             selection.tempo
         )
     }

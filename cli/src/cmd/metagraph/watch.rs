@@ -115,10 +115,10 @@ fn tell(view: &View, last: Option<&Moment>, now: &Moment) -> anyhow::Result<()> 
             return output::json_line(&json!({ "event": "snapshot", "metagraph": now.snapshot() }));
         }
         output::line(&format!(
-            "subnet {} at block {}: {} neurons; what changes follows",
+            "subnet {} at block {}: {}; what changes follows",
             view.of.netuid,
             now.block,
-            now.wanted.len()
+            output::counted(now.wanted.len(), "neuron")
         ));
         return Ok(());
     };

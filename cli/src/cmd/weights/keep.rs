@@ -129,11 +129,9 @@ impl Keep {
                     }
                     let now = statuses.borrow_and_update().clone();
                     alerts.see(&now);
-                    // For a program every change counts; for a person it is the sentence.
-                    let said = (now.doing.clone(), now.confirmed_at, if global.json { now.pending } else { 0 });
-                    if !now.doing.is_empty() && told.as_ref() != Some(&said) {
-                        told = Some(said);
-                        tell(global, &now)?;
+                    if !now.doing.is_empty() && told.as_ref().is_none_or(|before| is_news(before, &now)) {
+                        tell(global, told.as_ref(), &now)?;
+                        told = Some(now);
                     }
                 }
                 ((source, chain, look), got) = &mut reading => {
@@ -189,8 +187,12 @@ async fn read(
     ((source, chain, look), got)
 }
 
+fn is_news(before: &WeightStatus, now: &WeightStatus) -> bool {
+    (&before.doing, before.confirmed_at, before.pending) != (&now.doing, now.confirmed_at, now.pending)
+}
+
 /// One line per change: the result of a daemon is what it does.
-fn tell(global: &Global, now: &WeightStatus) -> anyhow::Result<()> {
+fn tell(global: &Global, before: Option<&WeightStatus>, now: &WeightStatus) -> anyhow::Result<()> {
     if global.json {
         let loss = now.last_loss.as_ref();
         return output::json_line(&json!({
@@ -200,6 +202,13 @@ fn tell(global: &Global, now: &WeightStatus) -> anyhow::Result<()> {
             "head": now.head.map(|h| h.number),
         }));
     }
-    output::line(&now.doing);
+    // What was reached is said, though the next thing is being done already.
+    let landed = WeightStatus::landed(now.confirmed_at);
+    if now.confirmed_at != before.map_or(0, |before| before.confirmed_at) {
+        output::line(&landed);
+    }
+    if now.doing != landed && before.is_none_or(|before| before.doing != now.doing) {
+        output::line(&now.doing);
+    }
     Ok(())
 }

@@ -5,14 +5,17 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use starling_chain::{
-    Client, Fate, Mechanism,
-    timelock::TimelockedCommit,
+    ChainError, Client, Fate, Mechanism, Submitted,
+    timelock::{TimelockPlan, TimelockedCommit},
     weights::preflight::{self, Way},
 };
 use starling_protocol::keys::Signer;
 
 use super::{check, vector::Vector};
 use crate::{Global, exit::Refused, output};
+
+/// How often a commit is made whose round is out before it lands.
+const TRIES: u32 = 3;
 
 /// Set weights now: at once where commit-reveal is off, else by a timelocked commit that the chain reveals by itself.
 #[derive(Debug, Args)]
@@ -54,20 +57,14 @@ impl Set {
             output::line(&format!("{} weights are on chain, block {}", uids.len(), submitted.block.number));
             return Ok(());
         }
-        let plan = chain.timelock_plan(netuid).await?;
-        let plan =
-            plan.ok_or_else(|| Refused(format!("subnet {netuid} has tempo 0: it runs no epochs and reveals nothing")))?;
-        let beacon = chain.beacon().await?;
-        if !beacon.runs(chain.now_ms().await?) {
-            return Err(Refused(format!(
-                "the chain gets no rounds of its beacon (the newest is {}): a timelocked commit would not be revealed. `starling weights \
-                 keep --by hash` commits without it",
-                beacon.last_stored
-            ))
-            .into());
-        }
-        let sealed = chain.seal_weights(&beacon, plan.round, &account, &uids, &values, version_key)?;
-        let (commit, submitted) = chain.commit_timelocked_weights(&hotkey, of, &sealed, plan.round).await?;
+        let mut tries = 1;
+        let (plan, commit, submitted) = loop {
+            match self.commit(&chain, &hotkey, &uids, &values).await {
+                // The round came out before the commit was in a block, as happens where epochs last seconds: another block, another round.
+                Err(error) if tries < TRIES && is_late(&error) => tries += 1,
+                done => break done?,
+            }
+        };
         let window = chain.epoch_clock(netuid).await?.reveal_window(commit.epoch);
         let fate = if self.wait_reveal { Some(decided(&chain, of, &hotkey, &commit).await?) } else { None };
         if global.json {
@@ -101,6 +98,41 @@ impl Set {
             _ => Ok(()),
         }
     }
+}
+
+impl Set {
+    /// Commit, timelocked for the reveal that is due from now.
+    async fn commit(
+        &self,
+        chain: &Client,
+        hotkey: &dyn Signer,
+        uids: &[u16],
+        values: &[u16],
+    ) -> anyhow::Result<(TimelockPlan, TimelockedCommit, Submitted)> {
+        let netuid = self.vector.netuid;
+        let plan = chain.timelock_plan(netuid).await?;
+        let plan =
+            plan.ok_or_else(|| Refused(format!("subnet {netuid} has tempo 0: it runs no epochs and reveals nothing")))?;
+        let beacon = chain.beacon().await?;
+        if !beacon.runs(chain.now_ms().await?) {
+            return Err(Refused(format!(
+                "the chain gets no rounds of its beacon (the newest is {}): a timelocked commit would not be revealed. `starling weights \
+                 keep --by hash` commits without it",
+                beacon.last_stored
+            ))
+            .into());
+        }
+        let account = hotkey.account();
+        let sealed = chain.seal_weights(&beacon, plan.round, &account, uids, values, self.vector.version_key)?;
+        let (commit, submitted) =
+            chain.commit_timelocked_weights(hotkey, self.vector.of(), &sealed, plan.round).await?;
+        Ok((plan, commit, submitted))
+    }
+}
+
+/// Refused by the chain for certain, because the round was out already.
+fn is_late(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ChainError>().and_then(ChainError::name) == Some("InvalidRevealRound")
 }
 
 fn with(mut object: serde_json::Value, more: serde_json::Value) -> serde_json::Value {
