@@ -247,6 +247,15 @@ impl Client {
         let asked = call.arg("children").cloned().unwrap_or(Value::List(Vec::new()));
         let of = |list: &Value| list.map(|child| Ok((child.at(0)?.number::<u64>()?, child.at(1)?.account()?)));
         let asked = of(&asked).map_err(ChainError::decode("the children asked for", 0))?;
+        let about =
+            |f: &Value| Ok::<_, ShapeError>(f.at(0)?.account()? == hotkey && f.at(1)?.number::<u16>()? == netuid);
+        // On a subnet that is not started they hold at once, without a cooldown.
+        if sent.events(SUBTENSOR, "SetChildren").any(|event| about(&event.fields).unwrap_or(false)) {
+            let keys = [(&hotkey).into(), netuid.into()];
+            let held = self.storage(SUBTENSOR, "ChildKeys", &keys, Some(sent.block.hash)).await?;
+            let held = held.as_ref().and_then(|held| of(held).ok()).unwrap_or_default();
+            return confirm(sent, call, held == asked, || format!("the children read {held:?} instead of {asked:?}"));
+        }
         let event = expect(sent, call, "SetChildrenScheduled", |f| {
             Ok(f.at(0)?.account()? == hotkey && f.at(1)?.number::<u16>()? == netuid)
         })?;

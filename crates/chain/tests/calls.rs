@@ -86,6 +86,17 @@ async fn a_limit_on_the_price_refuses_the_whole_or_fills_a_part() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn children_on_a_subnet_that_is_not_started_hold_at_once() {
+    let (_net, chain) = support::world::localnet().await;
+    let (bob, hotkey) = (key("//Bob"), key("//Bob//hot").account());
+    let (netuid, _) = chain.register_network(&bob, &hotkey).await.unwrap();
+    let children = [Child { hotkey: key("//Dave//hot").account(), share: u64::MAX / 4 }];
+    let sent = chain.set_children(&bob, netuid, &hotkey, &children).await.unwrap();
+    let family = chain.family(netuid, &hotkey, Some(sent.block.hash)).await.unwrap();
+    assert_eq!((family.children.as_slice(), family.pending), (&children[..], None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn children_are_scheduled_and_takes_move_within_their_bounds() {
     let (world, place) = staked().await;
     let (chain, netuid, charlie) = (&world.chain, world.netuid, key("//Charlie"));
