@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use starling_chain::Client;
+use starling_chain::{Client, names::Name};
 use starling_wallet::{Part, Standing, Wallet};
 
 use crate::{Global, exit::Refused, output};
@@ -115,12 +115,13 @@ impl Doctor {
         let (spec, names) = (chain.spec_version().await?, chain.names().await?);
         let missing: Vec<String> =
             names.iter().filter(|n| n.needed && !n.present).map(|n| format!("{}.{}", n.of, n.name)).collect();
-        let other = names.iter().filter(|n| !n.needed && !n.present).count();
+        let (needed, others): (Vec<&Name>, Vec<&Name>) = names.iter().partition(|name| name.needed);
+        let there = others.iter().filter(|name| name.present).count();
         report.add(
             "metadata",
             when(missing.is_empty(), Verdict::Fail),
             if missing.is_empty() {
-                format!("runtime {spec}: all names needed are there, {other} of the others are not")
+                format!("runtime {spec} has all {} names needed, and {there} of {} others", needed.len(), others.len())
             } else {
                 format!("runtime {spec} lacks {}", missing.join(", "))
             },

@@ -106,6 +106,12 @@ impl Runtime {
         self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.storage()?.entry_by_name(entry)).is_some()
     }
 
+    /// True if the event exists.
+    pub fn has_event(&self, pallet: &str, event: &str) -> bool {
+        let events = self.metadata.pallet_by_name(pallet).and_then(|pallet| pallet.event_variants());
+        events.is_some_and(|events| events.iter().any(|known| known.name == event))
+    }
+
     /// True if the runtime API method exists.
     pub fn has_api(&self, api: &str, method: &str) -> bool {
         self.metadata.runtime_api_trait_by_name(api).is_some_and(|api| api.method_by_name(method).is_some())
