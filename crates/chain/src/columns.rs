@@ -345,7 +345,7 @@ impl Client {
     }
 }
 
-fn read_selection(
+pub(crate) fn read_selection(
     graph: &Value,
     of: Mechanism,
     block: BlockRef,

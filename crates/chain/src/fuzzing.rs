@@ -4,15 +4,18 @@
 #![allow(missing_docs)]
 
 use crate::{
-    BlockRef, ChainError, client, dial, hyperparameters,
+    BlockRef, ChainError, Column, client,
+    columns::read_selection,
+    dial, hyperparameters,
     metagraph::{read_axon, read_metagraph},
+    neuron::{read_certificate, read_prometheus},
     outcome, queries,
     runtime::{Runtime, metadata_answer},
     value::Value,
 };
 
 /// Runtime APIs that the client calls, with arguments.
-fn apis() -> [(&'static str, Vec<Value>); 6] {
+fn apis() -> [(&'static str, Vec<Value>); 7] {
     let netuid = || Value::from(1_u16);
     [
         ("get_metagraph", vec![netuid()]),
@@ -21,6 +24,7 @@ fn apis() -> [(&'static str, Vec<Value>); 6] {
         ("get_subnet_hyperparams", vec![netuid()]),
         ("get_subnets_info_v2", vec![]),
         ("get_dynamic_info", vec![netuid()]),
+        ("get_selective_metagraph", vec![netuid(), [8_u16, 52].as_slice().into()]),
     ]
 }
 
@@ -66,7 +70,8 @@ pub fn answer(runtime: &Runtime, bytes: &[u8]) -> bool {
     let hyperparameters = hyperparameters::read(inner).and_then(hyperparameters::Hyperparameters::new).is_ok();
     let subnets =
         value.list().is_ok_and(|list| list.iter().filter(|info| queries::read_subnet(info).is_ok()).count() > 0);
-    graph || hyperparameters || subnets
+    let selection = read_selection(inner, 1.into(), block, Column::ALL, None).is_ok();
+    graph || hyperparameters || subnets || selection
 }
 
 /// A metagraph's bytes to its neurons, whose number is answered: for the bench.
@@ -86,13 +91,17 @@ pub fn storage(runtime: &Runtime, bytes: &[u8]) -> bool {
         ("SubtensorModule", "WeightCommits", vec![netuid.clone(), account.clone()]),
         ("SubtensorModule", "Weights", vec![netuid.clone(), netuid.clone()]),
         ("Commitments", "CommitmentOf", vec![netuid.clone(), account.clone()]),
-        ("System", "Account", vec![account]),
+        ("System", "Account", vec![account.clone()]),
+        ("SubtensorModule", "Prometheus", vec![netuid.clone(), account.clone()]),
+        ("SubtensorModule", "NeuronCertificates", vec![netuid.clone(), account]),
         ("SubtensorModule", "ValidatorTrust", vec![netuid]),
     ];
     let (pallet, entry, keys) = &entries[usize::from(*which) % entries.len()];
     let Ok(query) = runtime.storage(pallet, entry, keys) else { return false };
     let Ok(Some(value)) = runtime.read_storage(&query, Some(bytes)) else { return false };
     let _ = read_axon(&value);
+    let _ = read_prometheus(&value);
+    let _ = read_certificate(&value);
     let _ = queries::read_commitment(&value);
     true
 }

@@ -147,12 +147,12 @@ pub(crate) fn read_address(value: &Value) -> Result<Option<SocketAddr>, ShapeErr
     Ok(Some(SocketAddr::new(ip, port)))
 }
 
-fn read_prometheus(value: &Value) -> Result<Option<Prometheus>, ShapeError> {
+pub(crate) fn read_prometheus(value: &Value) -> Result<Option<Prometheus>, ShapeError> {
     let Some(address) = read_address(value)? else { return Ok(None) };
     Ok(Some(Prometheus { block: value.get("block")?.number()?, address, version: value.get("version")?.number()? }))
 }
 
-fn read_certificate(value: &Value) -> Result<Certificate, ShapeError> {
+pub(crate) fn read_certificate(value: &Value) -> Result<Certificate, ShapeError> {
     Ok(Certificate {
         algorithm: value.get("algorithm")?.number()?,
         public_key: format!("0x{}", hex::encode(value.get("public_key")?.bytes()?)),

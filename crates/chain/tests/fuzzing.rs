@@ -52,6 +52,11 @@ async fn record() -> Real {
         let answer = ask("state_call", vec![json!(format!("SubnetInfoRuntimeApi_{method}")), json!("0x0100")]).await;
         answers.push([&[which as u8][..], &answer].concat());
     }
+    // Of everything one, so that what is read of parts has parts to read.
+    let parts: Vec<u16> = (0..=73).collect();
+    let asked = format!("0x{}", hex::encode((1_u16, parts).encode()));
+    let answer = ask("state_call", vec![json!("SubnetInfoRuntimeApi_get_selective_metagraph"), json!(asked)]).await;
+    answers.push([&[6][..], &answer].concat());
     let events = runtime.storage("System", "Events", &[]).unwrap().key;
     let events = ask("state_getStorage", vec![json!(format!("0x{}", hex::encode(events))), at]).await;
     let keys = [1_u16.into(), (&hot.account()).into()];
