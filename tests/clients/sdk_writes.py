@@ -139,6 +139,8 @@ def compare(sub):
     theirs = sub.at(block).read("metagraph", netuid=NETUID)
     raw = getattr(theirs, "raw", theirs)
     same("block hash", sub.block_info(block).hash, ours.pop("block_hash"))
+    # Of which mechanism it is, the chain's answer does not say.
+    same("mechanism", 0, ours.pop("mechanism"))
     text = lambda v: v if isinstance(v, str) else bytes(v).decode()  # noqa: E731
     raw = {**raw, "name": text(raw["name"]), "symbol": text(raw["symbol"])}
     neurons = ours.pop("neurons")
