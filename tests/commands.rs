@@ -3,57 +3,15 @@
 
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/world.rs"]
+mod world;
 
-use std::process::{Command, Output, Stdio};
-
-use process::Process;
 use serde_json::Value;
-
-struct World {
-    _chain: Process,
-    dir: tempfile::TempDir,
-    url: String,
-}
-
-impl World {
-    /// A chain, and wallets of //Alice (rich, sudo) and //Bob with two hotkeys each.
-    fn new() -> Self {
-        let (chain, url) = Process::chain(&[]);
-        let world = Self { _chain: chain, dir: tempfile::tempdir().unwrap(), url };
-        for (wallet, uri) in [("alice", "//Alice"), ("bob", "//Bob")] {
-            world.json(&["wallet", "new", "--wallet", wallet, "--coldkey-uri", uri]);
-            world.json(&["wallet", "new-hotkey", "--wallet", wallet, "--hotkey", "second"]);
-        }
-        world
-    }
-
-    fn output(&self, arguments: &[&str]) -> Output {
-        let path = self.dir.path().join("wallets");
-        Command::new(env!("CARGO_BIN_EXE_starling"))
-            .args(arguments)
-            .args(["--endpoint", &self.url, "--wallet-path", path.to_str().unwrap()])
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.output(&[arguments, &["--json"]].concat());
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {said}"))
-    }
-
-    /// Exit code and what was said on stderr.
-    fn refused(&self, arguments: &[&str]) -> (i32, String) {
-        let output = self.output(arguments);
-        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-}
+use world::World;
 
 #[test]
 fn every_command_shows_what_the_chain_has_and_rehearses_without_a_trace() {
-    let world = World::new();
+    let world = World::new(&[]);
     let alice = ["--wallet", "alice"];
     let bob = ["--wallet", "bob"];
     let netuid = world.json(&[&["subnet", "create"], &alice[..]].concat())["netuid"].to_string();
@@ -115,7 +73,7 @@ fn every_command_shows_what_the_chain_has_and_rehearses_without_a_trace() {
 
 #[test]
 fn work_that_the_owner_forbids_is_refused_before_it_begins() {
-    let world = World::new();
+    let world = World::new(&[]);
     let netuid = world.json(&["subnet", "create", "--wallet", "alice"])["netuid"].to_string();
     let (code, said) = world.refused(&["register", "--pow", "--netuid", &netuid, "--wallet", "bob"]);
     assert!(code == 4 && said.contains("NetworkPowRegistrationAllowed is false"), "{code} {said}");
@@ -124,7 +82,7 @@ fn work_that_the_owner_forbids_is_refused_before_it_begins() {
 
 #[test]
 fn a_dry_run_is_signed_elsewhere_and_sent() {
-    let world = World::new();
+    let world = World::new(&[]);
     let created = world.json(&["subnet", "create", "--wallet", "alice"]);
     let netuid = created["netuid"].to_string();
     let register = ["register", "--netuid", &netuid, "--wallet", "bob", "--limit-price", "1"];

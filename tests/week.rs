@@ -39,8 +39,7 @@ const QUIET: Duration = Duration::from_millis(15);
 const TROUBLED: Duration = Duration::from_millis(80);
 /// Blocks after an ill that still come slowly.
 const AFTERMATH: u32 = 24;
-/// A quiet epoch takes so many times as long as this machine needs for the work of one, measured in the first epochs. On the public chain
-/// it is some thousand times.
+/// A quiet epoch takes so many times as long as this machine needs for the work of one, measured in the first epochs.
 const ROOM: u32 = 4;
 /// Blocks after which a process that ended is started again, as a service manager would.
 const RESTART: u32 = 3;

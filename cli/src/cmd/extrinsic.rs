@@ -158,9 +158,8 @@ fn print(rehearsal: &Rehearsal) {
     for check in checks {
         let mark = if check.holds { "✓" } else { "✗" };
         let mut needed = check.needed.clone();
-        if let Some(blocks) = check.heals_in_blocks {
-            let seconds = check.heals_in_seconds.map(|s| format!(", about {s} s")).unwrap_or_default();
-            needed.push_str(&format!(" (wait {blocks} blocks{seconds})"));
+        if let (Some(_), Some(remedy)) = (check.heals_in_blocks, check.remedy()) {
+            needed.push_str(&format!(" ({remedy})"));
         }
         table.add_row([mark, check.rule, &check.read, &needed]);
     }

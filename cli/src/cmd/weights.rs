@@ -5,6 +5,7 @@ mod check;
 mod keep;
 mod plan;
 mod process;
+mod sealing;
 mod set;
 mod simulate;
 mod vector;

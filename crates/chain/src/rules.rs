@@ -24,13 +24,7 @@ const TAO: u64 = 1_000_000_000;
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}, needed is {}", self.rule, self.read, self.needed)?;
-        if let Some(blocks) = self.heals_in_blocks {
-            write!(f, "; wait {blocks} blocks")?;
-        }
-        if let Some(seconds) = self.heals_in_seconds {
-            write!(f, ", about {seconds} s")?;
-        }
-        self.advice.map_or(Ok(()), |advice| write!(f, "; {advice}"))
+        self.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
     }
 }
 
@@ -96,11 +90,7 @@ impl Client {
         rules.balance(fee, spends).await?;
         let mut found = rules.found;
         if found.iter().any(|check| check.heals_in_blocks.is_some()) {
-            let seconds = self.block_seconds().await?;
-            for check in &mut found {
-                check.heals_in_seconds =
-                    check.heals_in_blocks.zip(seconds).map(|(blocks, seconds)| (blocks as f64 * seconds).ceil() as u64);
-            }
+            preflight::in_seconds(&mut found, self.block_seconds().await?);
         }
         Ok(found)
     }

@@ -14,11 +14,12 @@ use starling_chain::{
 use subxt::Metadata;
 
 /// Words that are names of a runtime's too, and are not used as such: the kind and place that is not meant, and what is.
-const OTHERS: [(Kind, &str, &str, &str); 8] = [
+const OTHERS: [(Kind, &str, &str, &str); 9] = [
     (Kind::Call, "Balances", "burn", "a field of answers"),
     (Kind::Call, "SubtensorModule", "sudo", "Sudo's"),
     (Kind::Call, "System", "remark", "a call that the fuzz body of refusals names"),
     (Kind::Storage, "Balances", "Account", "System's"),
+    (Kind::Storage, "SubtensorModule", "NetworkLastRegistered", "a key of LastRateLimitedBlock"),
     (Kind::Event, "SubtensorModule", "ColdkeySwapDisputed", "the pool's refusal"),
     (Kind::Event, "SubtensorModule", "CommitRevealEnabled", "the error"),
     (Kind::Event, "SubtensorModule", "Sudid", "Sudo's"),

@@ -12,7 +12,10 @@ use starling_chain::{
 };
 use starling_protocol::keys::{Account, Signer};
 
-use super::vector::{Fit, fitted, on_subnet, read, text};
+use super::{
+    sealing::seal,
+    vector::{Fit, fitted, on_subnet, read, text},
+};
 use crate::{Global, exit::Refused, output};
 
 /// Weights of several subnets in one transaction: set, or committed. The chain says yes to a batch whose items fail: here a failed item is
@@ -91,7 +94,11 @@ impl Batch {
                 (chain.batch_commit_weights(&hotkey, &salted).await?, "committed")
             }
             By::Timelock => {
-                let sealed = seal(&chain, &hotkey.account(), &items).await?;
+                let mut sealed = Vec::with_capacity(items.len());
+                for BatchItem { netuid, uids, values, version_key } in items {
+                    let (plan, bytes) = seal(&chain, &hotkey.account(), netuid, (&uids, &values), version_key).await?;
+                    sealed.push(SealedItem { netuid, sealed: bytes, round: plan.round });
+                }
                 (chain.batch_commit_timelocked(&hotkey, &sealed).await?, "committed, the chain will reveal it")
             }
         };
@@ -127,27 +134,6 @@ fn told(
     let block = block.map(|block| format!(" in block {block}")).unwrap_or_default();
     Err(Refused(format!("{} of {} items failed{block}: subnet {}", failed.len(), results.len(), failed.join(", ")))
         .into())
-}
-
-/// Each encrypted to the round that its subnet's reveal epoch will have.
-async fn seal(chain: &Client, hotkey: &Account, items: &[BatchItem]) -> anyhow::Result<Vec<SealedItem>> {
-    let beacon = chain.beacon().await?;
-    if !beacon.runs(chain.now_ms().await?) {
-        let newest = beacon.last_stored;
-        return Err(Refused(format!(
-            "the chain gets no rounds of its beacon (the newest is {newest}): timelocked commits would not be revealed; --by hash does without it"
-        ))
-        .into());
-    }
-    let mut sealed = Vec::with_capacity(items.len());
-    for item in items {
-        let netuid = item.netuid;
-        let plan = chain.timelock_plan(netuid).await?;
-        let round = plan.ok_or_else(|| Refused(format!("subnet {netuid} has tempo 0: it reveals nothing")))?.round;
-        let bytes = chain.seal_weights(&beacon, round, hotkey, &item.uids, &item.values, item.version_key)?;
-        sealed.push(SealedItem { netuid, sealed: bytes, round });
-    }
-    Ok(sealed)
 }
 
 /// On disk before the chain has the commits: a commit whose salt is lost can never be revealed.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use starling_chain::weights::preflight::{Check as Rule, check};
+use starling_chain::weights::preflight::{Check as Rule, check, in_seconds};
 
 use super::vector::Vector;
 use crate::{Global, exit::Refused, output};
@@ -22,8 +22,9 @@ impl Check {
         let facts = chain.weight_facts(self.vector.of(), &account).await?;
         let (uids, values) = self.vector.quantised(&chain).await?;
         let way = facts.way();
-        let rules = check(&facts, way, &uids, &values, self.vector.version_key);
+        let mut rules = check(&facts, way, &uids, &values, self.vector.version_key);
         let seconds = chain.block_seconds().await?;
+        in_seconds(&mut rules, seconds);
         let broken: Vec<&Rule> = rules.iter().filter(|r| !r.holds).collect();
         if global.json {
             output::json(&json!({
@@ -38,37 +39,20 @@ impl Check {
                     rule.rule.to_owned(),
                     rule.read.clone(),
                     rule.needed.clone(),
-                    remedy(rule, seconds),
+                    rule.remedy().unwrap_or_default(),
                 ]);
             }
             output::line(&table.to_string());
         }
-        refuse(&broken, seconds)
-    }
-}
-
-/// What heals a broken rule.
-fn remedy(rule: &Rule, seconds: Option<f64>) -> String {
-    match (rule.holds, rule.heals_in_blocks, rule.advice) {
-        (false, Some(blocks), _) => {
-            let time = seconds.map(|s| format!(", about {:.0} s", blocks as f64 * s)).unwrap_or_default();
-            format!("wait {blocks} blocks{time}")
-        }
-        (false, None, Some(advice)) => advice.to_owned(),
-        _ => String::new(),
+        refuse(&broken)
     }
 }
 
 /// The refusal that names every broken rule; nothing if there is none.
-pub fn refuse(broken: &[&Rule], seconds: Option<f64>) -> anyhow::Result<()> {
+pub fn refuse(broken: &[&Rule]) -> anyhow::Result<()> {
     if broken.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> = broken
-        .iter()
-        .map(|r| {
-            format!("{}: {}, needed is {}. {}", r.rule, r.read, r.needed, remedy(r, seconds)).trim_end().to_owned()
-        })
-        .collect();
+    let lines: Vec<String> = broken.iter().map(ToString::to_string).collect();
     Err(Refused(format!("the chain would refuse these weights:\n  {}", lines.join("\n  "))).into())
 }

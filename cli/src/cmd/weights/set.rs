@@ -11,7 +11,7 @@ use starling_chain::{
 };
 use starling_protocol::keys::Signer;
 
-use super::{check, vector::Vector};
+use super::{check, sealing::seal, vector::Vector};
 use crate::{Global, exit::Refused, output};
 
 /// How often a commit is made whose round is out before it lands.
@@ -44,9 +44,10 @@ impl Set {
             ))
             .into());
         }
-        let rules = preflight::check(&facts, way, &uids, &values, version_key);
+        let mut rules = preflight::check(&facts, way, &uids, &values, version_key);
+        preflight::in_seconds(&mut rules, chain.block_seconds().await?);
         let broken: Vec<&preflight::Check> = rules.iter().filter(|r| !r.holds).collect();
-        check::refuse(&broken, chain.block_seconds().await?)?;
+        check::refuse(&broken)?;
         let sent =
             json!({ "netuid": netuid, "mechanism": mechanism, "hotkey": account, "uids": uids, "values": values });
         if way == Way::Plain {
@@ -109,21 +110,8 @@ impl Set {
         uids: &[u16],
         values: &[u16],
     ) -> anyhow::Result<(TimelockPlan, TimelockedCommit, Submitted)> {
-        let netuid = self.vector.netuid;
-        let plan = chain.timelock_plan(netuid).await?;
-        let plan =
-            plan.ok_or_else(|| Refused(format!("subnet {netuid} has tempo 0: it runs no epochs and reveals nothing")))?;
-        let beacon = chain.beacon().await?;
-        if !beacon.runs(chain.now_ms().await?) {
-            return Err(Refused(format!(
-                "the chain gets no rounds of its beacon (the newest is {}): a timelocked commit would not be revealed. `starling weights \
-                 keep --by hash` commits without it",
-                beacon.last_stored
-            ))
-            .into());
-        }
-        let account = hotkey.account();
-        let sealed = chain.seal_weights(&beacon, plan.round, &account, uids, values, self.vector.version_key)?;
+        let Vector { netuid, version_key, .. } = self.vector;
+        let (plan, sealed) = seal(chain, &hotkey.account(), netuid, (uids, values), version_key).await?;
         let (commit, submitted) =
             chain.commit_timelocked_weights(hotkey, self.vector.of(), &sealed, plan.round).await?;
         Ok((plan, commit, submitted))

@@ -114,9 +114,25 @@ impl Check {
         }
     }
 
+    /// What heals a broken rule: time, or something to do; `None` if it holds, or nobody knows.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let Some(blocks) = self.heals_in_blocks else { return self.advice.map(str::to_owned) };
+        let time = self.heals_in_seconds.map(|seconds| format!(", about {seconds} s")).unwrap_or_default();
+        Some(format!("wait {blocks} blocks{time}"))
+    }
+
     fn advise(mut self, advice: &'static str) -> Self {
         self.advice = (!self.holds).then_some(advice);
         self
+    }
+}
+
+/// Says of what time heals how many seconds that takes, where the chain's pace is known.
+pub fn in_seconds(checks: &mut [Check], seconds_per_block: Option<f64>) {
+    for check in checks {
+        let blocks = check.heals_in_blocks.zip(seconds_per_block);
+        check.heals_in_seconds = blocks.map(|(blocks, seconds)| (blocks as f64 * seconds).ceil() as u64);
     }
 }
 
