@@ -3,7 +3,8 @@
 //!
 //! The promise: no epoch is missed that could be made. What was made is read from the chain's own events, past all proxies; what could be
 //! made follows from the plan of ills alone ([`ills::possible`]). Nothing waits for a keeper: blocks come by the clock, quickly in quiet
-//! times, and more slowly around an ill, since waits for sockets do not shrink with the week.
+//! times, and more slowly around an ill, since waits for sockets do not shrink with the week. `STARLING_WEEK_LOGS=FOLDER` keeps what
+//! the keepers said.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "week/ills.rs"]
@@ -12,7 +13,7 @@ mod ills;
 mod proxy;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::{File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
@@ -73,7 +74,7 @@ struct Kept {
     done_before: u64,
     /// Epochs of the week with a commit of ours, and with a reveal, by the chain's events.
     commits: BTreeSet<u32>,
-    reveals: BTreeMap<u32, u32>,
+    reveals: BTreeSet<u32>,
 }
 
 impl Drop for Kept {
@@ -283,7 +284,7 @@ impl World {
             felt: BTreeSet::new(),
             done_before: 0,
             commits: BTreeSet::new(),
-            reveals: BTreeMap::new(),
+            reveals: BTreeSet::new(),
         }
     }
 
@@ -304,7 +305,7 @@ impl World {
                     who.commits.insert(epoch);
                 }
                 "WeightsRevealed" | "TimelockedWeightsRevealed" | "CRV3WeightsRevealed" => {
-                    *who.reveals.entry(epoch).or_default() += 1;
+                    who.reveals.insert(epoch);
                 }
                 _ => {}
             }
@@ -368,7 +369,7 @@ async fn in_a_week_of_faults_no_epoch_is_missed_that_could_be_made() {
     for who in &kept {
         let possible = ills::possible(&who.plan, EPOCHS, who.by == "hash");
         // A commit is revealed in the epoch after its own; of one epoch there is one.
-        let made = |epoch: u32| who.commits.contains(&epoch) && who.reveals.contains_key(&(epoch + 1));
+        let made = |epoch: u32| who.commits.contains(&epoch) && who.reveals.contains(&(epoch + 1));
         let (could, did) = ((0..EPOCHS).filter(|e| possible[*e as usize]), (0..EPOCHS).filter(|e| made(*e)).count());
         let could: Vec<u32> = could.collect();
         let both = could.iter().filter(|epoch| made(**epoch)).count();
@@ -392,7 +393,7 @@ async fn in_a_week_of_faults_no_epoch_is_missed_that_could_be_made() {
                 "{}: epoch {epoch}: committed {}, revealed {}; before: {}; in it: {}; after it: {}",
                 who.name,
                 who.commits.contains(&epoch),
-                who.reveals.contains_key(&(epoch + 1)),
+                who.reveals.contains(&(epoch + 1)),
                 who.ill_at(epoch.saturating_sub(1)),
                 who.ill_at(epoch),
                 who.ill_at(epoch + 1),

@@ -1,4 +1,4 @@
-//! What befalls the keepers in the week, and when: drawn from a seed, so that every run is the same.
+//! What befalls the keepers in the week, and when: drawn from a seed, so that every run has the same plan.
 
 use crate::{BLOCKS, proxy::Fault};
 
