@@ -95,8 +95,8 @@ pub enum Refusal {
     /// Unknown, or not in a state to say this.
     #[error("this hotkey does not take part: join, and be ready, first")]
     NotJoined,
-    /// Not the next number.
-    #[error("the tally's number is not the next one: read the ledger and continue from there")]
+    /// Not above the last number.
+    #[error("the tally's number is not above the last one: read the ledger and continue from there")]
     WrongNumber,
     /// A count went down, or the counts do not fit the leaves, or another root for the same leaves.
     #[error("the tally does not continue the last one")]

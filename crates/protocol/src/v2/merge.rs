@@ -87,7 +87,13 @@ pub struct Plan {
 impl StagePlan {
     /// Plan a stage: `working` are the contributors that can still reduce.
     #[must_use]
-    pub fn new(contributions: Vec<(Uid, Digest, u64)>, working: &[Uid], shards: u16, beacon: &Digest, stage: Stage) -> Self {
+    pub fn new(
+        contributions: Vec<(Uid, Digest, u64)>,
+        working: &[Uid],
+        shards: u16,
+        beacon: &Digest,
+        stage: Stage,
+    ) -> Self {
         let mut reducers = working.to_vec();
         reducers.sort_unstable();
         let mut key = [0; 8];

@@ -20,9 +20,10 @@ pub mod proof;
 pub mod push;
 pub mod receipt;
 pub mod sample;
-//SCHED pub mod schedule;
+pub mod schedule;
 pub mod signed;
-//SIM
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod snapshot;
 pub mod sound;
 pub mod state;

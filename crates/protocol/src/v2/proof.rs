@@ -4,13 +4,7 @@
 
 use parity_scale_codec::{Decode, Encode};
 
-use super::{
-    ledger::SignedHead,
-    message::Ready,
-    receipt::Receipt,
-    signed::Signed,
-    tally::Tally,
-};
+use super::{ledger::SignedHead, message::Ready, receipt::Receipt, signed::Signed, tally::Tally};
 use crate::{Digest, Uid, keys::Account};
 
 /// What proves an offence.
@@ -78,7 +72,10 @@ impl Proof {
                 if false_base { Ok(Culprit::Peer(ready.by)) } else { Err(NoProof) }
             }
             Self::Heads(a, b) => {
-                let clash = a.head.run == *run && b.head.run == *run && a.head.length == b.head.length && a.head.link != b.head.link;
+                let clash = a.head.run == *run
+                    && b.head.run == *run
+                    && a.head.length == b.head.length
+                    && a.head.link != b.head.link;
                 let signed = clash && a.verify(orchestrator).is_ok() && b.verify(orchestrator).is_ok();
                 if signed { Ok(Culprit::Orchestrator) } else { Err(NoProof) }
             }

@@ -33,6 +33,11 @@ pub enum Note {
         /// How.
         code: PushCode,
     },
+    /// No gradient will come: somebody further on gave the sample up.
+    Lost {
+        /// Which.
+        sample: Sample,
+    },
     /// The sender took a detour: do not begin with it.
     Cancel {
         /// Which.

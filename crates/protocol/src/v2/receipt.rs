@@ -1,7 +1,7 @@
 //! Receipts: a signed commitment to one unit of work, and a leaf of its miner's log.
 //!
-//! Invariants: `sequence` is the leaf's index, and a miner signs each sequence once (two receipts with one sequence are an offence, see
-//! [`super::proof`]); every receipt can be re-executed from digests that it names, together with the receipts that it names.
+//! Invariants: a miner signs each `sequence` once (two receipts with one sequence are an offence, see [`super::proof`]), and sequences ascend
+//! along its log. They may have gaps: what was signed before a crash and never logged is not signed again, it is skipped; every receipt can be re-executed from digests that it names, together with the receipts that it names.
 //! A version's name is a pure function of the base's root and the step receipts since (design D16), so one hash names weights that nobody stored.
 
 use parity_scale_codec::{Decode, Encode};
@@ -21,7 +21,7 @@ pub type LaneStep = u32;
 /// One leaf of a miner's log.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Receipt {
-    /// Index in the miner's log.
+    /// Ascends along the miner's log; at least the leaf's index.
     pub sequence: u64,
     /// What was done.
     pub work: Work,

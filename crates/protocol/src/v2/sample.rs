@@ -14,6 +14,6 @@ pub struct Sample {
     pub table: u32,
     /// Slot of the stage-0 miner.
     pub head: Uid,
-    /// Its turn, counted from 0. It is the number of forwards before it in the head's log.
+    /// Its turn, counted from 0 over the whole run; one after the other, none skipped but by a crash.
     pub turn: u32,
 }

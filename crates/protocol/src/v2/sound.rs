@@ -17,7 +17,7 @@ use crate::{Digest, Epoch, Stage, Uid, keys::Account};
 /// How a receipt contradicts the ledger, its log or the receipts that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum Flaw {
-    /// The leaf is no receipt, is not signed by its miner, or its sequence is not its place.
+    /// The leaf is no receipt, is not signed by its miner, or its sequence is below its place.
     #[error("the leaf is not a receipt signed by its miner with this sequence")]
     NotAReceipt,
     /// The log does not continue the tally before.
@@ -29,7 +29,7 @@ pub enum Flaw {
     /// Passed on to another than pathway or detour say.
     #[error("the output went to a miner that is neither the pathway's nor the named detour")]
     WrongReceiver,
-    /// The turn is not the number of forwards before.
+    /// Turns were skipped without a crash, or a turn is used twice.
     #[error("the turn is not the next one")]
     WrongTurn,
     /// The receipt that it names is of another sample, stage or content.
@@ -76,11 +76,10 @@ fn last(config: &RunConfig, stage: Stage) -> bool {
 /// # Errors
 /// [`Flaw::NotAReceipt`].
 pub fn leaf(bytes: &[u8], index: u64, author: Author<'_>, run: &Digest) -> Result<Signed<Receipt>, Flaw> {
-    let receipt =
-        <Signed<Receipt> as parity_scale_codec::DecodeAll>::decode_all(&mut &bytes[..]).map_err(|_| Flaw::NotAReceipt)?;
-    let right = receipt.by == author.uid
-        && receipt.body.sequence == index
-        && receipt.verify(run, author.account).is_ok();
+    let receipt = <Signed<Receipt> as parity_scale_codec::DecodeAll>::decode_all(&mut &bytes[..])
+        .map_err(|_| Flaw::NotAReceipt)?;
+    let right =
+        receipt.by == author.uid && receipt.body.sequence >= index && receipt.verify(run, author.account).is_ok();
     if right { Ok(receipt) } else { Err(Flaw::NotAReceipt) }
 }
 
@@ -117,7 +116,10 @@ pub fn alone(config: &RunConfig, author: Author<'_>, work: &Work, table: Option<
             let mut names = samples.clone();
             names.sort_unstable();
             names.dedup();
-            need(!samples.is_empty() && samples.len() <= most as usize && names.len() == samples.len(), Flaw::WrongList)?;
+            need(
+                !samples.is_empty() && samples.len() <= most as usize && names.len() == samples.len(),
+                Flaw::WrongList,
+            )?;
             let due = (at.step + 1).is_multiple_of(config.lanes.content_every);
             need(!due || content.is_some(), Flaw::NoContent)
         }
@@ -163,18 +165,25 @@ pub fn backward_from(
     source: Option<(&Signed<Receipt>, Author<'_>)>,
     run: &Digest,
 ) -> Result<(), Flaw> {
-    let Work::Backward { sample, at, forward: named, from, output_gradient, .. } = own else { return Err(Flaw::WrongSource) };
+    let Work::Backward { sample, at, forward: named, from, output_gradient, .. } = own else {
+        return Err(Flaw::WrongSource);
+    };
     let Work::Forward { sample: first, at: then, .. } = &forward.body.work else { return Err(Flaw::WrongSource) };
-    let own_forward =
-        sample == first && *named == forward.link(author.account) && forward.by == author.uid && forward.verify(run, author.account).is_ok();
+    let own_forward = sample == first
+        && *named == forward.link(author.account)
+        && forward.by == author.uid
+        && forward.verify(run, author.account).is_ok();
     need(own_forward, Flaw::WrongSource)?;
     let stale = if at.epoch == then.epoch { at.step.checked_sub(then.step) } else { None };
-    let same = at.lane == then.lane && if config.lanes.max_stale == 0 { at == then } else { stale.is_none_or(|s| s <= config.lanes.max_stale) };
+    let same = at.lane == then.lane
+        && if config.lanes.max_stale == 0 { at == then } else { stale.is_none_or(|s| s <= config.lanes.max_stale) };
     need(same, Flaw::WrongVersion)?;
     match source {
         None => need(last(config, author.stage), Flaw::WrongSource),
         Some((source, sender)) => {
-            let Work::Backward { sample: theirs, input_gradient, .. } = &source.body.work else { return Err(Flaw::WrongSource) };
+            let Work::Backward { sample: theirs, input_gradient, .. } = &source.body.work else {
+                return Err(Flaw::WrongSource);
+            };
             let right = sender.stage == author.stage + 1
                 && sample == theirs
                 && output_gradient == input_gradient
@@ -190,7 +199,11 @@ pub fn backward_from(
 #[must_use]
 pub fn on_pathway(table: &Table, sample: Sample, stage: Stage, uid: Uid) -> bool {
     // Before the first stage nobody can take a detour.
-    if stage == 0 { sample.head == uid && table.place(uid, sample.turn).is_some() } else { table.miners(stage).any(|m| m == uid) }
+    if stage == 0 {
+        sample.head == uid && table.place(uid, sample.turn).is_some()
+    } else {
+        table.miners(stage).any(|m| m == uid)
+    }
 }
 
 fn bounds(config: &RunConfig, at: &At) -> Result<(), Flaw> {
@@ -218,7 +231,11 @@ impl Flows {
     }
 
     fn of(&self, peer: Uid) -> [u32; 4] {
-        self.peers.binary_search_by_key(&peer, |(uid, _)| *uid).ok().and_then(|i| self.peers.get(i)).map_or([0; 4], |(_, n)| *n)
+        self.peers
+            .binary_search_by_key(&peer, |(uid, _)| *uid)
+            .ok()
+            .and_then(|i| self.peers.get(i))
+            .map_or([0; 4], |(_, n)| *n)
     }
 
     /// Gradients that `below` says it pushed to `above`, and gradients that `above` says it consumed from `below`: what counts is the

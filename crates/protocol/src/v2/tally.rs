@@ -11,7 +11,7 @@ use crate::{Digest, Epoch};
 /// Where a log stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Tally {
-    /// Counts the miner's tallies from 1.
+    /// Counts the tallies that the miner signed, from 1. Ascends; one that was refused or lost is not signed again.
     #[codec(compact)]
     pub number: u32,
     /// Leaves of the log.
@@ -28,7 +28,9 @@ pub struct Tally {
 /// Leaves by kind, and what is not a leaf; totals since the log began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Forward passes; at stage 0 also the number of turns taken.
+    /// Turns used at stage 0. More than forwards only where a crash lost some.
+    pub turns: u64,
+    /// Forward passes.
     pub forwards: u64,
     /// Backward passes.
     pub backwards: u64,
@@ -44,7 +46,7 @@ pub struct Counts {
 
 impl Encode for Counts {
     fn encode_to<T: parity_scale_codec::Output + ?Sized>(&self, out: &mut T) {
-        for n in [self.forwards, self.backwards, self.steps, self.dropped, self.detours, self.busy_ms] {
+        for n in [self.turns, self.forwards, self.backwards, self.steps, self.dropped, self.detours, self.busy_ms] {
             Compact(n).encode_to(out);
         }
     }
@@ -54,6 +56,7 @@ impl Decode for Counts {
     fn decode<I: parity_scale_codec::Input>(input: &mut I) -> Result<Self, parity_scale_codec::Error> {
         let mut next = || Compact::<u64>::decode(input).map(|n| n.0);
         Ok(Self {
+            turns: next()?,
             forwards: next()?,
             backwards: next()?,
             steps: next()?,
@@ -75,7 +78,8 @@ impl Counts {
     }
 
     fn not_below(&self, other: &Self) -> bool {
-        self.forwards >= other.forwards
+        self.turns >= other.turns
+            && self.forwards >= other.forwards
             && self.backwards >= other.backwards
             && self.steps >= other.steps
             && self.dropped >= other.dropped
@@ -109,7 +113,7 @@ impl Tally {
     /// # Errors
     /// The code that names the rule.
     pub fn extends(&self, last: &Self, elapsed_ms: u64, max_leaves_per_s: u32) -> Result<(), Refusal> {
-        if Some(self.number) != last.number.checked_add(1) {
+        if self.number <= last.number {
             return Err(Refusal::WrongNumber);
         }
         let grows = self.leaves >= last.leaves && self.counts.not_below(&last.counts) && self.counts.fit(self.leaves);

@@ -50,7 +50,12 @@ impl RunConfig {
     fn validate_lanes(&self) -> Result<(), ConfigError> {
         let l = &self.lanes;
         let (least, most) = l.samples_per_step;
-        rule(1 <= least && least <= most && most <= 4096, "lanes.samples_per_step", most, "1 to 4096, the least first")?;
+        rule(
+            1 <= least && least <= most && most <= 4096,
+            "lanes.samples_per_step",
+            most,
+            "1 to 4096, the least first",
+        )?;
         let (least, most) = l.lanes;
         rule(1 <= least && least <= most && most <= 64, "lanes.lanes", most, "1 to 64, the least first")?;
         let steps = (1..=1_000_000).contains(&l.steps_per_epoch);
@@ -72,7 +77,12 @@ impl RunConfig {
         rule(e.min_miners >= 1, "epoch.min_miners", e.min_miners, "at least 1")?;
         rule(e.max_miners >= e.min_miners, "epoch.max_miners", e.max_miners, "at least epoch.min_miners")?;
         let silence = e.silence_ms > self.tally.interval_ms + self.tally.beat_ms;
-        rule(silence, "epoch.silence_ms", e.silence_ms, "more than tally.interval_ms + tally.beat_ms: a miner may be late once")?;
+        rule(
+            silence,
+            "epoch.silence_ms",
+            e.silence_ms,
+            "more than tally.interval_ms + tally.beat_ms: a miner may be late once",
+        )?;
         rule(e.ghost_ms >= 1_000, "epoch.ghost_ms", e.ghost_ms, "at least 1000")?;
         rule(e.max_ms >= 1_000, "epoch.max_ms", e.max_ms, "at least 1000")?;
         rule(e.close_ms >= self.tally.beat_ms, "epoch.close_ms", e.close_ms, "at least tally.beat_ms")?;

@@ -43,10 +43,25 @@ impl State {
     ///
     /// # Errors
     /// The code that says why not.
-    pub fn admit_join(&self, from: &Account, join: SignedJoin, uid: Uid, now_ms: u64) -> Result<Option<Event>, Refusal> {
+    pub fn admit_join(
+        &self,
+        from: &Account,
+        join: SignedJoin,
+        uid: Uid,
+        now_ms: u64,
+    ) -> Result<Option<Event>, Refusal> {
         if join.account != *from || join.verify(&self.run).is_err() {
             return Err(Refusal::NotYours);
         }
+        self.admit_verified_join(join, uid, now_ms)
+    }
+
+    /// As [`State::admit_join`], for whoever has checked the signature already.
+    ///
+    /// # Errors
+    /// The code that says why not.
+    pub fn admit_verified_join(&self, join: SignedJoin, uid: Uid, now_ms: u64) -> Result<Option<Event>, Refusal> {
+        let from = &join.account;
         let there = |m: &super::Member| {
             m.account == *from
                 && m.joined_ms == join.join.at_ms
@@ -66,7 +81,7 @@ impl State {
         }
         self.check_join(&join, uid, now_ms)?;
         let stage = match join.join.role {
-            Role::Miner => self.stage_for(from).ok_or(Refusal::Full)?,
+            Role::Miner => self.stage_for(&join.account).ok_or(Refusal::Full)?,
             Role::Validator => 0,
         };
         Ok(Some(Event::Joined { join, uid, stage }))
@@ -77,12 +92,30 @@ impl State {
     /// # Errors
     /// The code that says why not.
     pub fn admit(&self, from: &Account, said: Submission, now_ms: u64) -> Result<Option<Event>, Refusal> {
+        match &said {
+            Submission::Tally(s) => self.own(from, s),
+            Submission::Ready(s) => self.own(from, s),
+            Submission::Leave(s) => self.own(from, s),
+            Submission::Shards(s) => self.own(from, s),
+            Submission::Finding(s) => self.own(from, s),
+            Submission::Refutation(s) => self.own(from, s),
+            Submission::Assurance(s) => self.own(from, s),
+            Submission::Complaint(s) => self.own(from, s),
+            Submission::Offence(_) => Ok(()),
+        }?;
+        self.admit_verified(said, now_ms)
+    }
+
+    /// As [`State::admit`], for whoever has checked signature and slot already.
+    ///
+    /// # Errors
+    /// The code that says why not.
+    pub fn admit_verified(&self, said: Submission, now_ms: u64) -> Result<Option<Event>, Refusal> {
         if self.core.finished {
             return Err(Refusal::Finished);
         }
         Ok(Some(match said {
             Submission::Tally(s) => {
-                self.own(from, &s)?;
                 if self.core.members.get(&s.by).is_some_and(|m| m.tally == Tally { close: None, ..s.body.clone() }) {
                     return Ok(None);
                 }
@@ -90,35 +123,30 @@ impl State {
                 Event::Tallies(vec![s])
             }
             Submission::Ready(s) => {
-                self.own(from, &s)?;
                 self.check_ready(&s)?;
                 Event::Ready(s)
             }
             Submission::Leave(s) => {
-                self.own(from, &s)?;
                 self.check_leave(s.by, s.body.at_ms)?;
                 Event::Left(s)
             }
             Submission::Shards(s) => {
-                self.own(from, &s)?;
                 self.check_shards(&s)?;
                 Event::Shards(s)
             }
             Submission::Finding(s) => {
-                self.own(from, &s)?;
-                if self.core.findings.contains_key(&s.body.id(from)) {
+                let author = self.account(s.by).ok_or(Refusal::NotJoined)?;
+                if self.core.findings.contains_key(&s.body.id(&author)) {
                     return Ok(None);
                 }
                 self.check_finding(&s)?;
                 Event::Finding(s)
             }
             Submission::Refutation(s) => {
-                self.own(from, &s)?;
                 self.check_refutation(&s)?;
                 Event::Refutation(s)
             }
             Submission::Assurance(s) => {
-                self.own(from, &s)?;
                 if self.core.auditors.get(&s.by).is_some_and(|a| a.assurance == Some(s.body)) {
                     return Ok(None);
                 }
@@ -126,7 +154,6 @@ impl State {
                 Event::Assurance(s)
             }
             Submission::Complaint(s) => {
-                self.own(from, &s)?;
                 self.check_complaint(&s)?;
                 Event::Complaint(s)
             }

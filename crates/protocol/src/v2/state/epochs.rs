@@ -53,7 +53,7 @@ impl State {
     fn next_lines(&self) -> Option<Lines> {
         let mut roster: Vec<Vec<Candidate>> = vec![Vec::new(); usize::from(self.config.stages())];
         for (uid, m) in self.core.members.iter().filter(|(_, m)| m.works()) {
-            let turns = u32::try_from(m.tally.counts.forwards).unwrap_or(u32::MAX);
+            let turns = u32::try_from(m.tally.counts.turns).unwrap_or(u32::MAX);
             let candidate = Candidate { uid: *uid, rate: m.rate, doubted: m.doubted(), turns };
             roster.get_mut(usize::from(m.stage))?.push(candidate);
         }
@@ -62,8 +62,8 @@ impl State {
             Some(old) => {
                 // After the farthest place that anybody tallied.
                 let turns = |uid: Uid| {
-                    let forwards = self.core.members.get(&uid).map_or(0, |m| m.tally.counts.forwards);
-                    u32::try_from(forwards).unwrap_or(u32::MAX)
+                    let turns = self.core.members.get(&uid).map_or(0, |m| m.tally.counts.turns);
+                    u32::try_from(turns).unwrap_or(u32::MAX)
                 };
                 let farthest = old.miners(0).filter_map(|uid| old.place(uid, turns(uid))).max().unwrap_or(0);
                 (old.number().saturating_add(1), old.lines().first.saturating_add(farthest))
@@ -73,7 +73,10 @@ impl State {
     }
 
     pub(super) fn make_table(&mut self) -> Check {
-        must(self.table_allowed(self.core.clock), "tables come when the roster changed or time passed, and not too often")?;
+        must(
+            self.table_allowed(self.core.clock),
+            "tables come when the roster changed or time passed, and not too often",
+        )?;
         let lines = self.next_lines().ok_or("every stage has a working miner")?;
         if self.core.tables.is_empty() {
             // Training begins now: the first epoch's time counts from here, and nobody was silent before.
@@ -155,7 +158,12 @@ impl State {
         let works = |uid: &Uid, c: &super::Contribution| {
             self.core.members.get(uid).is_some_and(|m| m.works() && m.account == c.account && m.stage == stage)
         };
-        record.contributions.iter().filter(|(u, c)| c.stage == stage && !c.barred && works(u, c)).map(|(u, _)| *u).collect()
+        record
+            .contributions
+            .iter()
+            .filter(|(u, c)| c.stage == stage && !c.barred && works(u, c))
+            .map(|(u, _)| *u)
+            .collect()
     }
 
     fn plan_of(&self, epoch: Epoch, reason: Reason) -> Option<Plan> {
@@ -213,9 +221,12 @@ impl State {
     }
 
     pub(super) fn corrected(&mut self, epoch: Epoch, uid: Uid) -> Check {
-        let due = self.core.merging.is_none() && self.core.corrections.contains(&(epoch, uid)) && epoch < self.core.next_merge;
+        let due = self.core.merging.is_none()
+            && self.core.corrections.contains(&(epoch, uid))
+            && epoch < self.core.next_merge;
         must(due, "fraud is subtracted once its merge is over, one at a time")?;
-        let plan = self.plan_of(epoch, Reason::Correction { epoch, uid }).ok_or("a base, a block and the epoch are known")?;
+        let plan =
+            self.plan_of(epoch, Reason::Correction { epoch, uid }).ok_or("a base, a block and the epoch are known")?;
         self.core.merging = Some(plan);
         Ok(())
     }
@@ -228,7 +239,8 @@ impl State {
         if signed.body.outputs.len() > MAX_SHARDS || own.is_empty() || own.len() != signed.body.outputs.len() {
             return Err(Refusal::TooLong);
         }
-        let said = own.first().and_then(|s| stage.votes.get(*s)).is_some_and(|v| v.iter().any(|(u, _)| *u == signed.by));
+        let said =
+            own.first().and_then(|s| stage.votes.get(*s)).is_some_and(|v| v.iter().any(|(u, _)| *u == signed.by));
         if said { Err(Refusal::NotNow) } else { Ok(()) }
     }
 
@@ -239,7 +251,8 @@ impl State {
         let Some(part) = plan.stages.get_mut(stage) else { return Ok(()) };
         let width = part.width();
         for (shard, output) in part.shards_of(signed.by).into_iter().zip(&signed.body.outputs) {
-            let over = |p: &StagePlan| p.agreed(shard).is_some() || p.votes.get(shard).is_some_and(|v| v.len() >= width);
+            let over =
+                |p: &StagePlan| p.agreed(shard).is_some() || p.votes.get(shard).is_some_and(|v| v.len() >= width);
             let before = over(part);
             if let Some(votes) = part.votes.get_mut(shard) {
                 votes.push((signed.by, *output));

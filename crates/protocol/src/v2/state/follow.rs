@@ -51,7 +51,9 @@ pub enum Distrust {
     #[error(transparent)]
     Broken(#[from] Broken),
     /// A block that the chain does not have.
-    #[error("the ledger notes block {number} with another hash than this chain's: orchestrator and this machine follow different chains")]
+    #[error(
+        "the ledger notes block {number} with another hash than this chain's: orchestrator and this machine follow different chains"
+    )]
     OtherChain {
         /// Its number.
         number: u32,
@@ -67,7 +69,9 @@ pub enum Distrust {
         limit: u32,
     },
     /// The signed head is that of another history.
-    #[error("entry {length}: the entries sent lead to another head than the one signed: two histories under one signature")]
+    #[error(
+        "entry {length}: the entries sent lead to another head than the one signed: two histories under one signature"
+    )]
     Fork {
         /// Length at which they differ.
         length: u64,
@@ -82,7 +86,12 @@ impl State {
     ///
     /// # Errors
     /// [`Distrust`]; the state may then stand in the middle of the page and must not be used to judge anybody.
-    pub fn absorb(&mut self, page: &Page, chain: &impl Witness, mut each: impl FnMut(&Self, &Event)) -> Result<usize, Distrust> {
+    pub fn absorb(
+        &mut self,
+        page: &Page,
+        chain: &impl Witness,
+        mut each: impl FnMut(&Self, &Event),
+    ) -> Result<usize, Distrust> {
         let orchestrator: Account = self.config.orchestrator;
         page.head.verify(&orchestrator)?;
         if page.from != self.core.head.length {

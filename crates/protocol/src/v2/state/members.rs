@@ -80,7 +80,8 @@ impl State {
         {
             return Some(stage);
         }
-        let (stage, _) = sums.iter().enumerate().filter(|(_, (_, n))| *n < most).min_by_key(|(_, (sum, n))| (*n > 0, *sum, *n))?;
+        let (stage, _) =
+            sums.iter().enumerate().filter(|(_, (_, n))| *n < most).min_by_key(|(_, (sum, n))| (*n > 0, *sum, *n))?;
         Stage::try_from(stage).ok()
     }
 
@@ -112,7 +113,8 @@ impl State {
                 let (assurance, words) = known.map_or((None, 0), |a| (a.assurance, a.words));
                 let discredited_until = known.map_or(0, |a| a.discredited_until);
                 let (address, joined_ms, seen) = (join.address.clone(), join.at_ms, self.core.epoch);
-                let auditor = Auditor { account, address, joined_ms, live: true, assurance, seen, words, discredited_until };
+                let auditor =
+                    Auditor { account, address, joined_ms, live: true, assurance, seen, words, discredited_until };
                 self.core.auditors.insert(uid, auditor);
             }
             Role::Miner => {
@@ -307,8 +309,12 @@ impl State {
             }
         }
         let (poor, (least, there)) = sums.iter().copied().enumerate().min_by_key(|(_, (sum, _))| *sum)?;
-        let (rich, (most, n)) = sums.iter().copied().enumerate().max_by_key(|(s, (sum, _))| (*sum, std::cmp::Reverse(*s)))?;
-        if rich == poor || n <= u32::from(self.config.epoch.min_miners) || there >= u32::from(self.config.epoch.max_miners) {
+        let (rich, (most, n)) =
+            sums.iter().copied().enumerate().max_by_key(|(s, (sum, _))| (*sum, std::cmp::Reverse(*s)))?;
+        if rich == poor
+            || n <= u32::from(self.config.epoch.min_miners)
+            || there >= u32::from(self.config.epoch.max_miners)
+        {
             return None;
         }
         let from = |m: &&Member| m.works() && m.moving.is_none() && usize::from(m.stage) == rich;

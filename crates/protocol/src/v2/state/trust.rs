@@ -102,7 +102,8 @@ impl State {
     /// Is this miner to be excluded now?
     fn judge(&mut self, account: &Account) {
         let Some(uid) = self.core.slots.get(account).copied() else { return };
-        let standing = self.core.members.get(&uid).is_some_and(|m| m.account == *account && m.barred_until <= self.core.epoch);
+        let standing =
+            self.core.members.get(&uid).is_some_and(|m| m.account == *account && m.barred_until <= self.core.epoch);
         let against = self.core.failed_by.get(account).into_iter().flatten().copied();
         if standing && self.majority(against) {
             self.core.to_exclude.insert(uid);
