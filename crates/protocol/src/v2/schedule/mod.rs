@@ -423,11 +423,16 @@ impl Scheduler {
         None
     }
 
-    /// The fullest lane that still has a place, so that one drains while the others fill.
+    /// The fullest lane that still has a place, so that one drains while the others fill; among equals the one with the fewest steps, so that all
+    /// come to the epoch's end together.
     fn lane_with_a_place(&self) -> Option<u8> {
         let stale = self.config.lanes.max_stale;
         let open = |lane: &Lane| lane.places(self.per_step, stale, self.config.training.epochs);
-        (0u8..).zip(&self.lanes).filter(|(_, l)| open(l) > 0).min_by_key(|(_, l)| open(l)).map(|(i, _)| i)
+        (0u8..)
+            .zip(&self.lanes)
+            .filter(|(_, l)| open(l) > 0)
+            .min_by_key(|(_, l)| (open(l), l.epoch, l.step))
+            .map(|(i, _)| i)
     }
 
     fn forward(&mut self) -> Option<Task> {

@@ -252,10 +252,8 @@ impl Sim {
 
     /// Run to the end of the plan.
     pub fn run(&mut self) -> &Report {
-        while let Some(Reverse(event)) = self.heap.pop() {
-            if event.at > self.plan.until_ms {
-                break;
-            }
+        while self.heap.peek().is_some_and(|Reverse(e)| e.at <= self.plan.until_ms) {
+            let Some(Reverse(event)) = self.heap.pop() else { break };
             self.now = event.at;
             self.report.events += 1;
             self.happen(event.what);
@@ -265,6 +263,12 @@ impl Sim {
             self.stop_counting(index);
         }
         &self.report
+    }
+
+    /// Run on to a later end.
+    pub fn go_on(&mut self, until_ms: u64) -> &Report {
+        self.plan.until_ms = until_ms;
+        self.run()
     }
 
     fn happen(&mut self, what: Happening) {

@@ -107,7 +107,8 @@ fn work_is_interleaved_and_not_dealt_in_blocks() {
 #[test]
 fn who_works_with_whom_changes() {
     let table = table(5, &[vec![10, 10], vec![10, 10]]);
-    let pairs: BTreeSet<_> = samples(&table, 40).iter().map(|(_, s)| (s.head, table.pathway(*s, 1).unwrap())).collect();
+    let pairs: BTreeSet<_> =
+        samples(&table, 4 * HELD as u32).iter().map(|(_, s)| (s.head, table.pathway(*s, 1).unwrap())).collect();
     assert_eq!(pairs.len(), 4);
 }
 
