@@ -31,6 +31,8 @@ use super::{
 };
 use crate::{Epoch, Stage, Uid};
 
+/// Resolved samples that are remembered.
+pub const SEEN_KEPT: usize = 4_096;
 /// Loop times that the median is taken of.
 const LOOPS_KEPT: usize = 32;
 
@@ -118,10 +120,15 @@ pub struct Scheduler {
     open: BTreeMap<Sample, Open>,
     /// In order of `since`: what is given up when it gets too old.
     waiting: VecDeque<(u64, Sample)>,
+    /// Samples that were resolved not long ago, and whether with a gradient: they are not taken a second time.
+    seen: BTreeMap<Sample, bool>,
+    seen_order: VecDeque<Sample>,
     turn: u32,
     table: Option<Arc<Table>>,
     next_table: Option<(u64, Arc<Table>)>,
     loops: VecDeque<u64>,
+    /// Rounds of giving up since a gradient came: patience doubles, or a loop longer than the floor would never be measured.
+    losses: u32,
     epoch: Epoch,
     /// Clock by which lanes of an ended epoch close with what they have.
     hurry: Option<u64>,
@@ -154,10 +161,13 @@ impl Scheduler {
             gradients: VecDeque::new(),
             open: BTreeMap::new(),
             waiting: VecDeque::new(),
+            seen: BTreeMap::new(),
+            seen_order: VecDeque::new(),
             turn: u32::try_from(counts.turns).unwrap_or(u32::MAX),
             table: None,
             next_table: None,
             loops: VecDeque::new(),
+            losses: 0,
             epoch,
             hurry: None,
             base,
@@ -265,6 +275,9 @@ impl Scheduler {
         if self.open.contains_key(&sample) || self.inputs.iter().any(|(s, _)| *s == sample) {
             return PushCode::Duplicate;
         }
+        if let Some(done) = self.seen.get(&sample) {
+            return if *done { PushCode::Duplicate } else { PushCode::Stale };
+        }
         if self.epoch >= self.config.training.epochs {
             return PushCode::Closing;
         }
@@ -286,6 +299,7 @@ impl Scheduler {
             return PushCode::Duplicate;
         }
         open.gradient = true;
+        self.losses = 0;
         let loop_ms = now.saturating_sub(open.since);
         self.gradients.push_back(sample);
         if self.loops.len() >= LOOPS_KEPT {
@@ -314,7 +328,8 @@ impl Scheduler {
     }
 
     fn patience(&self) -> u64 {
-        self.loop_ms().unwrap_or(0).saturating_mul(3).max(self.floor())
+        let patience = self.loop_ms().unwrap_or(0).saturating_mul(3).max(self.floor());
+        patience.saturating_mul(1 << self.losses.min(6))
     }
 
     /// Nearer to the last stage less: who is next to a culprit gives up first, and the others hear of it.
@@ -354,6 +369,9 @@ impl Scheduler {
                 lost.extend(self.lost(sample));
             }
         }
+        if !lost.is_empty() {
+            self.losses = self.losses.saturating_add(1);
+        }
         lost
     }
 
@@ -370,6 +388,19 @@ impl Scheduler {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             if summed {
                 lane.summed.push(*sample);
+            }
+            self.remember(*sample, summed);
+        }
+    }
+
+    /// A sample is not to be taken again. After a restart: for those in the tail of the log ([`SEEN_KEPT`] of them).
+    pub fn remember(&mut self, sample: Sample, done: bool) {
+        if self.seen.insert(sample, done).is_none() {
+            self.seen_order.push_back(sample);
+            if self.seen_order.len() > SEEN_KEPT
+                && let Some(oldest) = self.seen_order.pop_front()
+            {
+                self.seen.remove(&oldest);
             }
         }
     }

