@@ -354,6 +354,12 @@ impl Scheduler {
         Some(given)
     }
 
+    /// The connection to a peer is lost, or the ledger says that it is gone: no gradient will come from it.
+    pub fn gone(&mut self, peer: Uid) -> Vec<Given> {
+        let there: Vec<Sample> = self.open.iter().filter(|(_, o)| o.to == Some(peer)).map(|(s, _)| *s).collect();
+        there.into_iter().filter_map(|sample| self.lost(sample)).collect()
+    }
+
     /// Samples that are given up now: their places are free again.
     pub fn overdue(&mut self, now: u64) -> Vec<Given> {
         if self.waiting.front().is_none_or(|(since, _)| now.saturating_sub(*since) < self.floor()) {

@@ -116,6 +116,7 @@ enum Happening {
     Block,
     Fault(usize),
     Start { peer: usize },
+    Broken { uid: Uid },
 }
 
 struct Event {
@@ -145,6 +146,8 @@ impl Ord for Event {
 const EPOCH_MS: u64 = 1_800_000_000_000;
 /// How often the orchestrator looks at its post, milliseconds.
 const ORCHESTRATOR_MS: u64 = 100;
+/// After so long the peers of a dead process notice that the connection is lost, milliseconds.
+const NOTICED_MS: u64 = 3_000;
 /// Slots of miners begin here; validators have those below.
 const FIRST_MINER: Uid = 1_000;
 
@@ -334,6 +337,7 @@ impl Sim {
                 self.at(self.now + self.plan.block_ms, Happening::Block);
             }
             Happening::Fault(index) => self.fault(index),
+            Happening::Broken { uid } => self.broken(uid),
             Happening::Start { peer } => {
                 self.peers[peer].up = true;
                 let generation = self.peers[peer].generation;
@@ -370,6 +374,8 @@ impl Sim {
     fn kill(&mut self, peer: usize) {
         self.stop_counting(peer);
         self.peers[peer].die();
+        let uid = self.peers[peer].uid;
+        self.at(self.now + NOTICED_MS, Happening::Broken { uid });
     }
 
     fn stop_counting(&mut self, peer: usize) {

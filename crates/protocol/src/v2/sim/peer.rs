@@ -462,6 +462,27 @@ impl Sim {
         }
     }
 
+    /// Connections to a dead process are lost.
+    pub(super) fn broken(&mut self, uid: Uid) {
+        let Some(stage) = self.peer_of(uid).map(|p| self.peers[p].stage) else { return };
+        for peer in 0..self.peers.len() {
+            let p = &mut self.peers[peer];
+            if !p.up || p.stage.abs_diff(stage) != 1 {
+                continue;
+            }
+            p.credit.reset(uid);
+            let Some(s) = &mut p.scheduler else { continue };
+            let given = s.gone(uid);
+            if let Some(outbox) = &mut p.outbox {
+                outbox.reset(uid);
+            }
+            for given in given {
+                self.gave_up(peer, crate::v2::schedule::Given { to: None, ..given });
+            }
+            self.pump(peer);
+        }
+    }
+
     /// Everything that can be begun is begun.
     pub(super) fn pump(&mut self, peer: usize) {
         let now = self.now;
