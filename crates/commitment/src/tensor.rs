@@ -185,18 +185,15 @@ impl Canonical {
         if need != data.len() as u64 {
             return Err(TensorError::Length { need, got: data.len() as u64 });
         }
-        let mut bytes = Vec::with_capacity(HEADER + data.len());
-        bytes.extend_from_slice(TAG);
-        bytes.push(dtype.code());
-        bytes.push(shape.len() as u8);
-        bytes.resize(24, 0);
-        for d in shape {
-            bytes.extend_from_slice(&d.to_le_bytes());
-        }
-        bytes.resize(HEADER, 0);
-        bytes.extend_from_slice(data);
+        let bytes = [&header(dtype, shape)[..], data].concat();
         let digest = Digest::of(&bytes);
         Ok(Self { dtype, shape: shape.to_vec(), bytes: bytes.into(), digest })
+    }
+
+    /// As [`Canonical::new`], for a caller that knows the digest of these bytes: it has just hashed them.
+    pub(crate) fn hashed(dtype: DType, shape: &[u64], data: &[u8], digest: Digest) -> Self {
+        let bytes = [&header(dtype, shape)[..], data].concat().into();
+        Self { dtype, shape: shape.to_vec(), bytes, digest }
     }
 
     /// From f32 elements.
@@ -204,7 +201,7 @@ impl Canonical {
     /// # Errors
     /// As [`Canonical::new`].
     pub fn from_f32(shape: &[u64], elements: &[f32]) -> Result<Self, TensorError> {
-        Self::new(DType::F32, shape, &little_endian(elements, f32::to_le_bytes))
+        Self::new(DType::F32, shape, &f32_bytes(elements))
     }
 
     /// From i64 elements.
@@ -350,12 +347,29 @@ pub fn data_range(dtype: DType, range: Range<u64>) -> Range<u64> {
     at(range.start)..at(range.end)
 }
 
+/// The first [`HEADER`] bytes of the blob of a tensor. The caller has checked the rank.
+pub(crate) fn header(dtype: DType, shape: &[u64]) -> [u8; HEADER] {
+    let start = TAG.iter().copied().chain([dtype.code(), shape.len() as u8]).chain([0; 6]);
+    let bytes = start.chain(shape.iter().flat_map(|d| d.to_le_bytes()));
+    let mut header = [0; HEADER];
+    for (to, from) in header.iter_mut().zip(bytes) {
+        *to = from;
+    }
+    header
+}
+
 /// Length of the whole blob of a tensor.
 ///
 /// # Errors
 /// [`TensorError::Overflow`] or [`TensorError::Rank`].
 pub fn blob_length(dtype: DType, shape: &[u64]) -> Result<u64, TensorError> {
     data_length(dtype, shape)?.checked_add(HEADER as u64).ok_or(TensorError::Overflow)
+}
+
+/// f32 elements as the little-endian bytes of a blob; not copied on a little-endian machine.
+#[must_use]
+pub fn f32_bytes(elements: &[f32]) -> Cow<'_, [u8]> {
+    little_endian(elements, f32::to_le_bytes)
 }
 
 /// Elements as little-endian bytes. On a little-endian machine that is what they are, so it is one copy: in an unoptimised
