@@ -24,6 +24,10 @@ fn opened(indices: &[u64]) -> Vec<(u64, Vec<u8>)> {
     indices.iter().map(|i| (*i, bytes(*i))).collect()
 }
 
+fn at_size(size: u64, digest: Digest) -> Root {
+    Root { size, digest }
+}
+
 /// RFC 6962, section 2.1, word by word and by recursion: nothing here is shared with the code under test but BLAKE3.
 mod rfc {
     pub type Hash = [u8; 32];
@@ -181,7 +185,8 @@ fn consistency_holds_for_every_pair_and_only_for_it() {
             }
             if old != new {
                 assert_eq!(proof.verify(&after, &before), Err(LogError::Backwards { old: new, new: old }));
-                assert!(proof.verify(&before, &Root { size: new, digest: before.digest }).is_err());
+                // Every root continues the empty log: there is nothing that it could contradict.
+                assert_eq!(proof.verify(&before, &Root { size: new, digest: before.digest }).is_ok(), old == 0);
                 assert!(proof.verify(&Root { size: old, digest: after.digest }, &after).is_err());
             }
         }
@@ -255,11 +260,11 @@ proptest! {
         }
         // Another size or root.
         for other in [size - 1, size + 1, 2 * size, 0, u64::MAX] {
-            prop_assert!(proof.verify(&Root { size: other, digest: root.digest }, &leaves).is_err());
+            prop_assert!(proof.verify(&at_size(other, root.digest), &leaves).is_err());
         }
         let mut digest = root.digest;
         digest.0[flip % 32] ^= 1;
-        prop_assert!(proof.verify(&Root { size, digest }, &leaves).is_err());
+        prop_assert!(proof.verify(&at_size(size, digest), &leaves).is_err());
         // Any bit of the proof, one node less, one more.
         let encoded = proof.encode();
         let prefix = encoded.len() % 32;
@@ -291,10 +296,10 @@ proptest! {
         forged[1 + flip % (encoded.len() - 1)] ^= 1;
         prop_assert!(Consistency::decode_all(&mut &forged[..]).unwrap().verify(&before, &after).is_err());
         for other in [old - 1, old + 1] {
-            prop_assert!(proof.verify(&Root { size: other, digest: before.digest }, &after).is_err());
+            prop_assert!(proof.verify(&at_size(other, before.digest), &after).is_err());
         }
         for other in [new - 1, new + 1, u64::MAX] {
-            prop_assert!(proof.verify(&before, &Root { size: other, digest: after.digest }).is_err());
+            prop_assert!(proof.verify(&before, &at_size(other, after.digest)).is_err());
         }
     }
 
@@ -363,7 +368,8 @@ proptest! {
             prop_assert!(proof.verify(&root, &[(size % 7, &bytes)]).is_err());
         }
         if let Ok(proof) = Consistency::decode(&mut &bytes[..]) {
-            prop_assert!(proof.verify(&root, &Root { size: size | 1, ..root }).is_err() || root.size == size | 1);
+            let later = at_size(size | 1, root.digest);
+            prop_assert!(proof.verify(&root, &later).is_err() || later == root);
         }
     }
 }
@@ -412,4 +418,15 @@ fn the_largest_proof_fits_the_limit_of_its_decoder() {
     let leaves: Vec<(u64, &[u8])> = spread.iter().map(|i| (*i, &b""[..])).collect();
     let root = Root { size: MAX_SIZE, digest: Digest::ZERO };
     assert_eq!(proof.verify(&root, &leaves), Err(LogError::Refused { size: MAX_SIZE }));
+}
+
+/// The figures of the book's page on commitments: one leaf, and at most so many for 64.
+#[test]
+fn proofs_have_the_lengths_that_the_book_says() {
+    for (size, one, many) in [(1_000, 10, 256), (100_000, 17, 704), (10_000_000, 24, 1152)] {
+        assert_eq!(Inclusion::length(size, &[0]), Ok(one));
+        let spread: Vec<u64> = (0..64).map(|i| i * (size / 64)).collect();
+        let length = Inclusion::length(size, &spread).unwrap();
+        assert!(length <= many && length > many * 8 / 10, "{length} for {size}");
+    }
 }

@@ -158,6 +158,8 @@ impl Consistency {
 
     /// Whether the log of `new` begins with the log of `old`.
     ///
+    /// Every root continues the empty log, also one that nobody has leaves for: only an [`Inclusion`] shows that there are any.
+    ///
     /// # Errors
     /// [`LogError`] says why not; [`LogError::Forked`] is evidence against whoever signed both.
     pub fn verify(&self, old: &Root, new: &Root) -> Result<(), LogError> {
