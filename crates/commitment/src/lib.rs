@@ -5,9 +5,11 @@
 
 pub mod compare;
 mod digest;
+mod form;
 pub mod opening;
 pub mod tensor;
 
 pub use compare::{Difference, Tolerance, difference};
 pub use digest::{Digest, NotADigest};
+pub use form::{Form, Unfit};
 pub use tensor::{Canonical, DType, HEADER, Limits, TensorError, blob_length, data_range};

@@ -113,6 +113,12 @@ impl Saboteur {
         Self { how, first: None, earlier: BTreeMap::new() }
     }
 
+    /// True if what is computed with is what receipts name.
+    #[must_use]
+    pub fn honest(&self) -> bool {
+        !matches!(self.how, Some(Adversary::StaleWeights | Adversary::SkipLayers))
+    }
+
     /// The weights to compute with, where `claimed` are those that the receipt will name.
     ///
     /// # Errors

@@ -131,6 +131,7 @@ impl Swarm {
             state_dir: self.dir.path().join(format!("miner-{n}")),
             bind: "127.0.0.1:0".parse().unwrap(),
             device: "cpu".into(),
+            threads: 1,
             adversary,
             protocol_version: starling_protocol::wire::PROTOCOL_VERSION,
         }

@@ -76,8 +76,10 @@ fn by_hand(run: &RunConfig, shards: &Path, corpus: &Corpus, roster: &[Vec<Uid>])
             }
             for (s, uids) in roster.iter().enumerate() {
                 for uid in uids {
-                    let before =
-                        optimiser.get(uid).cloned().unwrap_or_else(|| stages[s].zero_optimiser_state().unwrap());
+                    let before = optimiser
+                        .get(uid)
+                        .cloned()
+                        .unwrap_or_else(|| stages[s].first_state_bytes(&t.optimiser).unwrap());
                     let (w, o) = execute::step(
                         &stages[s],
                         &weights[uid],
