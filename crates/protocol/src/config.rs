@@ -7,8 +7,9 @@
 mod rules;
 
 use serde::{Deserialize, Serialize};
+use starling_keys::Account;
 
-use crate::{Digest, keys::Account};
+use crate::Digest;
 
 /// Everything that defines a run. Two peers with equal configs (equal [`RunConfig::id`]) train the same model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

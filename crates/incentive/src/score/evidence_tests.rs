@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use starling_protocol::{Digest, keys::Signature, message::Verdict, receipt::Receipt, signed::Signed};
+use starling_keys::Signature;
+use starling_protocol::{Digest, message::Verdict, receipt::Receipt, signed::Signed};
 
 use super::*;
 
@@ -15,7 +16,7 @@ const STRANGER: Account = Account([11; 32]);
 
 fn config() -> RunConfig {
     let digest = "00".repeat(32);
-    let key = starling_protocol::keys::Account([3; 32]).to_string();
+    let key = starling_keys::Account([3; 32]).to_string();
     RunConfig::from_toml(&format!(
         r#"
         name = "test"
