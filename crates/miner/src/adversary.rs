@@ -7,11 +7,8 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use starling_commitment::{Canonical, DType, TensorError};
-use starling_protocol::{
-    Account, Digest,
-    keys::{Signature, Signer},
-    seed,
-};
+use starling_keys::{Account, Signature, Signer};
+use starling_protocol::{Digest, seed};
 
 /// A way to cheat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use starling_commitment::{Canonical, Form};
-use starling_protocol::{
-    Account, Epoch, Round, config::RunConfig, keys::Signer, ledger::StageWeights, merge::shard_range, receipt::Work,
-};
+use starling_keys::{Account, Signer};
+use starling_protocol::{Epoch, Round, config::RunConfig, ledger::StageWeights, merge::shard_range, receipt::Work};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{

@@ -29,9 +29,10 @@ use std::{
 };
 
 use starling_chain::Client;
+use starling_keys::{Account, Signer};
 use starling_model::Device;
 use starling_network::{NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Roll};
-use starling_protocol::{Account, Digest, Signer, config::RunConfig};
+use starling_protocol::{Digest, config::RunConfig};
 use tokio::{sync::watch, task::JoinHandle};
 
 pub use adversary::Adversary;

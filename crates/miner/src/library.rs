@@ -14,8 +14,9 @@ use std::{
 use bytes::Bytes;
 use parity_scale_codec::DecodeAll;
 use starling_commitment::{Canonical, DType, Form, tensor};
+use starling_keys::Account;
 use starling_network::{NetworkError, Node, PeerAddress};
-use starling_protocol::{Account, Digest, Epoch, state::State};
+use starling_protocol::{Digest, Epoch, state::State};
 use tokio::time::Instant;
 
 use crate::{MinerError, agenda::Delivery, outbox::Outbox};

@@ -9,11 +9,12 @@ mod optimiser;
 mod rules;
 
 use serde::{Deserialize, Serialize};
+use starling_keys::Account;
 
 pub use boundary::BoundaryConfig;
 pub use optimiser::{OptimiserConfig, OptimiserKind};
 
-use crate::{Digest, keys::Account};
+use crate::Digest;
 
 /// Everything that defines a run. Two peers with equal configs (equal [`RunConfig::id`]) train the same model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

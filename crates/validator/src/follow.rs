@@ -9,16 +9,16 @@ use std::{
 
 use futures::{StreamExt, stream};
 use starling_chain::Client;
-use starling_commitment::{Form, Limits};
+use starling_commitment::{Form, Limits, anchor::Anchor};
 use starling_incentive::score;
 use starling_keeper::{Target, WeightStatus};
+use starling_keys::{Account, Signer};
 use starling_model::{Device, Stage, costs, optimiser::optimiser};
 use starling_network::{Link, Node};
 use starling_protocol::{
-    Account, Epoch, Signer, Uid,
+    Epoch, Uid,
     config::RunConfig,
     message::{Report, Role, Verdict},
-    receipt::Anchor,
     signed::Signed,
     state::{Phase, State},
     wire::Submission,

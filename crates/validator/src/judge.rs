@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use starling_commitment::{Canonical, Tolerance, difference};
+use starling_keys::Account;
 use starling_model::{ModelError, Stage, execute, merge};
 use starling_protocol::{
-    Digest, Uid, config::RunConfig, keys::Account, merge::shard_range, message::Outcome, receipt::Work, state::State,
+    Digest, Uid, config::RunConfig, merge::shard_range, message::Outcome, receipt::Work, state::State,
 };
 use tokio::time::Instant;
 

@@ -15,9 +15,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use serde::Serialize;
 use starling_chain::Client;
 use starling_keeper::{Keeper, StoreFailure, Target, WeightStatus};
+use starling_keys::Signer;
 use starling_model::Device;
 use starling_network::{Link, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Roll};
-use starling_protocol::{Epoch, Signer, Stage, Uid, config::RunConfig, state::Distrust};
+use starling_protocol::{Epoch, Stage, Uid, config::RunConfig, state::Distrust};
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,

@@ -4,9 +4,9 @@
 //! own contradiction, by the judging validator's own re-execution, or by the majority of validators (design D5, D13). One
 //! foreign verdict alone condemns nobody: it can be replayed, and whoever replays it reports it as its own.
 
+use starling_keys::Account;
 use starling_protocol::{
     flops::Costs,
-    keys::Account,
     message::Outcome,
     receipt::Work,
     state::{ClosedEpoch, Filed, Standing},

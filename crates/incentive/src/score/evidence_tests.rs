@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use starling_protocol::{
-    Digest, flops::StageCosts, keys::Signature, message::Verdict, receipt::Receipt, signed::Signed,
-};
+use starling_keys::Signature;
+use starling_protocol::{Digest, flops::StageCosts, message::Verdict, receipt::Receipt, signed::Signed};
 
 use super::*;
 

@@ -7,11 +7,12 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use starling_keys::{Account, Signer};
 use starling_miner::{Adversary, Miner, MinerConfig};
 use starling_model::{Tokenizer, data::Corpus};
 use starling_network::{NetworkConfig, NoRequests, Node, Roll};
 use starling_orchestrator::{Orchestrator, OrchestratorConfig};
-use starling_protocol::{Account, Signer, Uid, config::RunConfig, state::State};
+use starling_protocol::{Uid, config::RunConfig, state::State};
 
 use crate::world::{config, key};
 

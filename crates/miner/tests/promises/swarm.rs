@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use starling_commitment::Canonical;
+use starling_keys::Account;
 use starling_miner::{Adversary, Miner, MinerError};
 use starling_model::{
     Device, Stage,
@@ -13,7 +14,7 @@ use starling_model::{
 use starling_network::PeerAddress;
 use starling_orchestrator::Orchestrator;
 use starling_protocol::{
-    Account, Digest, Uid,
+    Digest, Uid,
     config::RunConfig,
     receipt::Work,
     routing,
