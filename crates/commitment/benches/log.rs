@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use starling_commitment::{
-    Canonical, DType,
+    Canonical, DType, TensorError,
     log::{Frontier, Log},
     tree::{LEAF, Layout, Tree},
 };
@@ -70,7 +70,14 @@ fn tree(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(WEIGHTS as u64)).sample_size(20);
     group.bench_function("plain-blake3", |b| b.iter(|| blake3::hash(black_box(&data))));
     group.bench_function("canonical", |b| b.iter(|| Canonical::new(DType::F32, &shape, black_box(&data))));
-    group.bench_function("canonical-with-tree", |b| b.iter(|| Tree::commit(DType::F32, &shape, black_box(&data))));
+    group.bench_function("canonical-with-tree", |b| {
+        b.iter(|| {
+            Tree::build(DType::F32, &shape, |to| {
+                to.copy_from_slice(black_box(&data));
+                Ok::<(), TensorError>(())
+            })
+        });
+    });
     if let Ok(layout) = Layout::new(DType::F32, &shape) {
         group.bench_function("leaf-digests", |b| {
             b.iter(|| layout.leaf_digests(&(0..layout.leaves()), black_box(&data)));

@@ -3,7 +3,7 @@
 
 use parity_scale_codec::{Compact, Encode};
 use proptest::{collection::vec, prelude::*};
-use starling_commitment::{Canonical, DType, f32_bytes, fuzzing, log::Log, tree::Tree};
+use starling_commitment::{Canonical, fuzzing, log::Log, tree::Tree};
 
 fn real() -> Vec<Vec<u8>> {
     let mut log = Log::new();
@@ -18,7 +18,8 @@ fn real() -> Vec<Vec<u8>> {
         [bytes, (old, new).encode()].concat()
     };
     let values: Vec<f32> = (0..10_000u16).map(f32::from).collect();
-    let (tensor, tree) = Tree::commit(DType::F32, &[10_000], &f32_bytes(&values)).unwrap();
+    let tensor = Canonical::from_f32(&[10_000], &values).unwrap();
+    let tree = Tree::of(&tensor).unwrap();
     vec![
         [head(20, 50), log.prove(50, &[3, 17, 40]).unwrap().encode()].concat(),
         [head(20, 50), log.consistency(20, 50).unwrap().encode()].concat(),

@@ -24,6 +24,17 @@ fn seeded(elements: u64, seed: u64) -> Vec<f32> {
         .collect()
 }
 
+fn committed(dtype: DType, shape: &[u64], data: &[u8]) -> Result<(Canonical, Tree), TensorError> {
+    Tree::build(dtype, shape, |to| {
+        let (need, got) = (to.len() as u64, data.len() as u64);
+        if need != got {
+            return Err(TensorError::Length { need, got });
+        }
+        to.copy_from_slice(data);
+        Ok(())
+    })
+}
+
 fn part<'a>(layout: &Layout, weights: &'a [f32], leaves: &Range<u64>) -> &'a [f32] {
     let elements = layout.elements(leaves).unwrap();
     &weights[elements.start as usize..elements.end as usize]
@@ -129,7 +140,7 @@ fn every_dtype_and_shape_has_its_own_root() {
     for dtype in DType::ALL {
         let n = 80_000 / dtype.size() as u64;
         for shape in [vec![n], vec![2, n / 2], vec![1, n, 1]] {
-            let (tensor, tree) = Tree::commit(dtype, &shape, &data).unwrap();
+            let (tensor, tree) = committed(dtype, &shape, &data).unwrap();
             assert_eq!(tensor, Canonical::new(dtype, &shape, &data).unwrap());
             assert_eq!(Tree::of(&tensor).unwrap(), tree);
             assert_eq!((tree.root(), tensor.digest()), (tensor.digest(), Digest::of(tensor.bytes())));
@@ -139,7 +150,7 @@ fn every_dtype_and_shape_has_its_own_root() {
     roots.sort_unstable();
     roots.dedup();
     assert_eq!(roots.len(), DType::ALL.len() * 3);
-    let short = Tree::commit(DType::F32, &[20_001], &data);
+    let short = committed(DType::F32, &[20_001], &data);
     assert_eq!(short.err(), Some(TensorError::Length { need: 80_004, got: 80_000 }));
     assert!(matches!(Layout::new(DType::F32, &[1 << 46]), Err(TensorError::TooLarge { .. })));
 }
@@ -148,7 +159,7 @@ fn every_dtype_and_shape_has_its_own_root() {
 fn a_kept_tree_gives_every_shards_digests_and_opens_as_the_blob_does() {
     for length in lengths().into_iter().filter(|length| *length > 0) {
         let weights = seeded(length, 3);
-        let (tensor, tree) = Tree::commit(DType::F32, &[length], &f32_bytes(&weights)).unwrap();
+        let (tensor, tree) = committed(DType::F32, &[length], &f32_bytes(&weights)).unwrap();
         let layout = tree.layout().clone();
         assert_eq!(Tree::from_leaves(layout.clone(), tree.leaves().to_vec()), Ok(tree.clone()));
         for start in 0..layout.leaves() {
@@ -226,7 +237,7 @@ proptest! {
         // A wrong digest gives another root.
         if shard != (0..leaves) {
             let around = [0..shard.start, shard.clone(), shard.end..leaves];
-            let tree = Tree::commit(DType::F32, &[length], &f32_bytes(&weights)).unwrap().1;
+            let tree = committed(DType::F32, &[length], &f32_bytes(&weights)).unwrap().1;
             let parts: Vec<(Range<u64>, Vec<Digest>)> = around.into_iter().filter(|r| !r.is_empty())
                 .map(|r| (r.clone(), tree.digests(&r).unwrap())).collect();
             let root = |parts: &[(Range<u64>, Vec<Digest>)]| layout.root(parts.iter().map(|(r, d)| (r.clone(), &d[..])));
@@ -269,7 +280,7 @@ fn shards_that_are_not_the_whole_make_no_root() {
 
 #[test]
 fn a_tree_opens_no_other_blob() {
-    let (tensor, tree) = Tree::commit(DType::F32, &[9_000], &f32_bytes(&seeded(9_000, 5))).unwrap();
+    let (tensor, tree) = committed(DType::F32, &[9_000], &f32_bytes(&seeded(9_000, 5))).unwrap();
     let mut other = tensor.bytes().to_vec();
     other[20_000] ^= 1;
     assert!(tree.open(&other, 4_064..9_000).is_err(), "what cannot be proven is not sent");
@@ -280,6 +291,24 @@ fn a_tree_opens_no_other_blob() {
     assert!(tree.layout().opened(&Digest::ZERO, 10..20, &proof).is_err());
     assert!(tree.layout().opened(&tree.root(), 5_000..5_010, &proof).is_err());
     assert!(tree.layout().opened(&tree.root(), u64::MAX - 1..u64::MAX, &proof).is_err());
+}
+
+/// However many threads hash, the tree is the same.
+#[cfg(feature = "parallel")]
+#[test]
+fn threads_change_nothing() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    for length in lengths() {
+        let weights = seeded(length, 6);
+        let (tensor, tree) = committed(DType::F32, &[length], &f32_bytes(&weights)).unwrap();
+        let fill = |to: &mut [u8]| {
+            to.copy_from_slice(&f32_bytes(&weights));
+            Ok::<(), TensorError>(())
+        };
+        let parallel = Tree::build_parallel(&pool, DType::F32, &[length], fill).unwrap();
+        assert_eq!(parallel, (tensor.clone(), tree.clone()));
+        assert_eq!(Tree::of_parallel(&pool, &tensor).unwrap(), tree);
+    }
 }
 
 /// The figures of the book's page on commitments.

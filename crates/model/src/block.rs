@@ -28,7 +28,7 @@ impl Rotary {
         let table = |v: &[f32]| -> Result<Tensor, ModelError> {
             Ok(Tensor::f_from_slice(v)?
                 .f_reshape([length as i64, half as i64])?
-                .f_to_device(device.0)?
+                .f_to_device(device.torch())?
                 .f_to_kind(kind)?)
         };
         Ok(Self { cos: table(&cos)?, sin: table(&sin)? })

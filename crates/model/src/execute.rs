@@ -66,5 +66,7 @@ pub fn step(
         })
         .collect::<Result<Vec<Gradient>, ModelError>>()?;
     let total = stage.sum(&gradients.iter().collect::<Vec<_>>())?;
-    stage.step(weights, optimiser, &total, hyper, total_steps)
+    let (mut weights, mut state) = (loaded, stage.load_state(optimiser, hyper)?);
+    stage.step(&mut weights, &mut state, &total, hyper, total_steps)?;
+    Ok((weights.to_canonical(stage)?, state.to_canonical(stage)?))
 }

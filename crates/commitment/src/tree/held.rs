@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{LEAF, Layout, TreeError};
 use crate::{
-    Canonical, DType, Digest, TensorError, data_range,
+    Canonical, DType, Digest, HEADER, TensorError, data_range,
     opening::{GROUP, OpeningError, open_with},
 };
 
@@ -24,16 +24,45 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Commit to a tensor given as little-endian elements: its blob and its tree, hashed once.
+    /// Commit to elements that `fill` writes, little-endian: the blob and its tree, hashed once. As [`Canonical::build`].
     ///
     /// # Errors
-    /// [`TensorError`] if there is no such tensor, or the data does not fill the shape exactly.
-    pub fn commit(dtype: DType, shape: &[u64], data: &[u8]) -> Result<(Canonical, Self), TensorError> {
-        let layout = Layout::new(dtype, shape)?;
-        let all = 0..layout.leaves();
-        let wrong = |_| TensorError::Length { need: layout.length() - crate::HEADER as u64, got: data.len() as u64 };
-        let tree = Self::above(layout.clone(), layout.leaf_digests(&all, data).map_err(wrong)?);
-        Ok((Canonical::hashed(dtype, shape, data, tree.root()), tree))
+    /// What `fill` says, or [`TensorError`] for a tensor that cannot be.
+    pub fn build<E: From<TensorError>>(
+        dtype: DType,
+        shape: &[u64],
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(Canonical, Self), E> {
+        Self::build_by(dtype, shape, fill, one_by_one)
+    }
+
+    /// As [`Tree::build`]; `fill` runs here, the threads of `pool` hash.
+    ///
+    /// # Errors
+    /// As [`Tree::build`].
+    #[cfg(feature = "parallel")]
+    pub fn build_parallel<E: From<TensorError>>(
+        pool: &rayon::ThreadPool,
+        dtype: DType,
+        shape: &[u64],
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(Canonical, Self), E> {
+        Self::build_by(dtype, shape, fill, |layout, data| pool.install(|| side_by_side(layout, data)))
+    }
+
+    fn build_by<E: From<TensorError>>(
+        dtype: DType,
+        shape: &[u64],
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        leaves: impl FnOnce(&Layout, &[u8]) -> Vec<Digest>,
+    ) -> Result<(Canonical, Self), E> {
+        let mut tree = Self::above(Layout::new(dtype, shape)?, Vec::new());
+        let tensor = Canonical::build_hashed(dtype, shape, fill, |blob| {
+            let digests = leaves(&tree.layout, blob.get(HEADER..).unwrap_or_default());
+            tree = Self::above(tree.layout.clone(), digests);
+            tree.root()
+        })?;
+        Ok((tensor, tree))
     }
 
     /// The tree of a tensor that is there already; hashes it.
@@ -42,8 +71,18 @@ impl Tree {
     /// As [`Layout::new`].
     pub fn of(tensor: &Canonical) -> Result<Self, TensorError> {
         let layout = Layout::new(tensor.dtype(), tensor.shape())?;
-        let wrong = |_| TensorError::Length { need: layout.length(), got: tensor.bytes().len() as u64 };
-        let leaves = layout.leaf_digests(&(0..layout.leaves()), tensor.data()).map_err(wrong)?;
+        let leaves = one_by_one(&layout, tensor.data());
+        Ok(Self::above(layout, leaves))
+    }
+
+    /// As [`Tree::of`], by the threads of `pool`.
+    ///
+    /// # Errors
+    /// As [`Layout::new`].
+    #[cfg(feature = "parallel")]
+    pub fn of_parallel(pool: &rayon::ThreadPool, tensor: &Canonical) -> Result<Self, TensorError> {
+        let layout = Layout::new(tensor.dtype(), tensor.shape())?;
+        let leaves = pool.install(|| side_by_side(&layout, tensor.data()));
         Ok(Self::above(layout, leaves))
     }
 
@@ -124,6 +163,18 @@ impl Tree {
     fn node(&self, level: u32, index: u64) -> Option<Digest> {
         self.levels.get(level as usize)?.get(usize::try_from(index).ok()?).copied()
     }
+}
+
+/// The digests of all leaves of the tensor with these elements.
+fn one_by_one(layout: &Layout, data: &[u8]) -> Vec<Digest> {
+    (0..layout.leaves()).map(|leaf| layout.subtree(&(leaf..leaf + 1), 0, data)).collect()
+}
+
+/// The same, by all threads of the rayon pool that this is called in.
+#[cfg(feature = "parallel")]
+fn side_by_side(layout: &Layout, data: &[u8]) -> Vec<Digest> {
+    use rayon::prelude::*;
+    (0..layout.leaves()).into_par_iter().map(|leaf| layout.subtree(&(leaf..leaf + 1), 0, data)).collect()
 }
 
 impl Outboard for Tree {

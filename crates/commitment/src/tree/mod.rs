@@ -126,7 +126,7 @@ pub enum TreeError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     dtype: DType,
-    header: [u8; HEADER],
+    header: Vec<u8>,
     length: u64,
 }
 
@@ -168,7 +168,7 @@ impl Layout {
         if length > MAX_LENGTH {
             return Err(TensorError::TooLarge { bytes: length, limit: MAX_LENGTH });
         }
-        Ok(Self { dtype, header: header(dtype, shape), length })
+        Ok(Self { dtype, header: header(dtype, shape, 0), length })
     }
 
     /// Bytes of the whole blob, header included.
@@ -298,8 +298,13 @@ impl Layout {
     /// Bytes of the elements in these leaves, counted from the end of the header.
     fn data(&self, leaves: &Range<u64>) -> Result<Range<u64>, TreeError> {
         self.check(leaves)?;
+        Ok(self.place(leaves))
+    }
+
+    /// As [`Layout::data`], for leaves that are known to be there.
+    fn place(&self, leaves: &Range<u64>) -> Range<u64> {
         let at = |leaf: u64| (leaf * LEAF).min(self.length).saturating_sub(HEADER as u64);
-        Ok(at(leaves.start)..at(leaves.end))
+        at(leaves.start)..at(leaves.end)
     }
 
     /// The largest subtrees that make up these leaves, in order.
@@ -332,14 +337,15 @@ impl Layout {
             return Err(TreeError::Data { start: leaves.start, end: leaves.end, need, got });
         }
         Ok(parts.map(move |part| {
-            let place = self.data(&part).unwrap_or_default();
-            let place = (place.start - whole.start) as usize..(place.end - whole.start) as usize;
-            let digest = self.subtree(&part, data.get(place).unwrap_or_default());
+            let digest = self.subtree(&part, whole.start, data);
             (part, digest)
         }))
     }
 
-    fn subtree(&self, leaves: &Range<u64>, data: &[u8]) -> Digest {
+    /// The digest of the subtree over `leaves`, whose elements are among `data`, which begins at byte `from` of the elements.
+    fn subtree(&self, leaves: &Range<u64>, from: u64, data: &[u8]) -> Digest {
+        let place = self.place(leaves);
+        let data = data.get((place.start - from) as usize..(place.end - from) as usize).unwrap_or_default();
         let mut hasher = Hasher::new();
         if leaves.start == 0 {
             hasher.update(&self.header);

@@ -43,7 +43,7 @@ fn through(config: &ModelConfig, input: &Canonical, targets: &Canonical) -> Pass
             assert_eq!(g.shape(), inputs[i].shape());
             crossings.insert(first_block, (inputs[i].clone(), g.clone()));
         }
-        let flat = b.gradient.to_canonical().unwrap();
+        let flat = b.gradient.to_canonical(&stages[i]).unwrap();
         for p in stages[i].layout() {
             parameters.insert(p.name.clone(), flat.data()[4 * p.offset..4 * (p.offset + p.length())].to_vec());
         }
@@ -135,9 +135,9 @@ fn an_audit_computes_what_the_miner_computed() {
             execute::backward(&last, &wl, &forward.output, Some(&targets), None).unwrap().input_gradient.unwrap(),
             g
         );
-        let zero = first.zero_optimiser_state().unwrap();
+        let zero = first.first_state_bytes(&hyper()).unwrap();
         let sum = first.sum(&[&own.gradient]).unwrap();
-        let stepped = first.step(&wf, &zero, &sum, &hyper(), 10).unwrap();
+        let stepped = first.step_bytes(&wf, &zero, &sum, &hyper(), 10).unwrap();
         let sample = execute::StepSample { input, targets: None, output_gradient: Some(g) };
         assert_eq!(execute::step(&first, &wf, &zero, &[sample], &hyper(), 10).unwrap(), stepped);
         assert_ne!(stepped.0.digest(), wf.digest());
@@ -148,7 +148,7 @@ fn an_audit_computes_what_the_miner_computed() {
 fn a_replayed_step_is_the_miners_step_whatever_order_its_samples_came_back_in() {
     let c = config(&[1, 1], BoundaryConfig::Dense);
     let first = Stage::new(&c, 0, &Device::CPU).unwrap();
-    let (w, zero) = (first.initial_weights(1).unwrap(), first.zero_optimiser_state().unwrap());
+    let (w, zero) = (first.initial_weights(1).unwrap(), first.first_state_bytes(&hyper()).unwrap());
     let loaded = first.load(&w).unwrap();
     let samples: Vec<execute::StepSample> = (0..3)
         .map(|i| {
@@ -166,7 +166,7 @@ fn a_replayed_step_is_the_miners_step_whatever_order_its_samples_came_back_in() 
         gradients.insert(0, b.gradient);
     }
     let sum = first.sum(&gradients.iter().collect::<Vec<_>>()).unwrap();
-    let own = first.step(&w, &zero, &sum, &hyper(), 10).unwrap();
+    let own = first.step_bytes(&w, &zero, &sum, &hyper(), 10).unwrap();
     assert_eq!(execute::step(&first, &w, &zero, &samples, &hyper(), 10).unwrap(), own);
     let fewer = execute::step(&first, &w, &zero, &samples[..2], &hyper(), 10).unwrap();
     assert_ne!(fewer.0.digest(), own.0.digest(), "a sample left out shows");
@@ -182,5 +182,5 @@ fn bfloat16_crosses_as_bfloat16() {
     assert_eq!(crossing.dtype(), DType::Bf16);
     let b = execute::backward(&last, &wl, &crossing, Some(&targets), None).unwrap();
     assert_eq!(b.input_gradient.unwrap().dtype(), DType::Bf16);
-    assert_eq!(b.gradient.to_canonical().unwrap().dtype(), DType::F32);
+    assert_eq!(b.gradient.to_canonical(&last).unwrap().dtype(), DType::F32);
 }
