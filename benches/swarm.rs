@@ -54,7 +54,7 @@ fn one_process() -> f64 {
                 .map(|i| {
                     let salt = round * SAMPLES + part * SAMPLES / 2 + i;
                     let tape = stage.forward(&loaded, &tokens(salt), Some(&tokens(salt + 1))).unwrap().tape;
-                    stage.backward(&loaded, tape, None).unwrap().gradient
+                    stage.backward(tape, None).unwrap().gradient
                 })
                 .collect();
             stage.sum(&gradients.iter().collect::<Vec<_>>()).unwrap()

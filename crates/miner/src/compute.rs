@@ -277,10 +277,8 @@ impl Engine {
         if !self.tapes.contains_key(&key) {
             self.forward(pass)?;
         }
-        let (Some((_, weights)), Some(tape)) = (&self.loaded, self.tapes.remove(&key)) else {
-            return Err(ModelError::Misuse("a backward follows its forward"));
-        };
-        let backward = self.stage.backward(weights, tape, pass.gradient.as_ref())?;
+        let tape = self.tapes.remove(&key).ok_or(ModelError::Misuse("a backward follows its forward"))?;
+        let backward = self.stage.backward(tape, pass.gradient.as_ref())?;
         self.gradients.insert(key, backward.gradient);
         Ok(backward.input_gradient)
     }

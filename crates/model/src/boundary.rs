@@ -26,6 +26,9 @@ pub struct Projection {
     pub shape: [u32; 2],
 }
 
+/// Multiplies with the projection of one side and notes it for the backward.
+pub type Project<'a> = &'a mut dyn FnMut(&Tensor) -> Result<Tensor, ModelError>;
+
 /// How a stage's last block hands over and the next stage takes up.
 pub trait Boundary: Send + Sync {
     /// The matrix on the side that hands over, if there is one.
@@ -41,16 +44,16 @@ pub trait Boundary: Send + Sync {
     }
 
     /// `h` is the stream before the MLP, `added` what the MLP adds, both `[batch, length, d]`; result `[batch, length, width]` in
-    /// the element type of computing. Differentiable.
+    /// the element type of computing. Differentiable; `project` multiplies with the encoder.
     ///
     /// # Errors
-    /// [`ModelError::Torch`], or [`ModelError::Misuse`] without the encoder's weight.
-    fn encode(&self, h: &Tensor, added: &Tensor, weight: Option<&Tensor>) -> Result<Tensor, ModelError>;
-    /// From `[batch, length, width]` back to `[batch, length, d]`. Differentiable.
+    /// [`ModelError::Torch`], or what `project` says.
+    fn encode(&self, h: &Tensor, added: &Tensor, project: Project<'_>) -> Result<Tensor, ModelError>;
+    /// From `[batch, length, width]` back to `[batch, length, d]`. Differentiable; `project` multiplies with the decoder.
     ///
     /// # Errors
     /// As [`Boundary::encode`].
-    fn decode(&self, crossed: &Tensor, weight: Option<&Tensor>) -> Result<Tensor, ModelError>;
+    fn decode(&self, crossed: &Tensor, project: Project<'_>) -> Result<Tensor, ModelError>;
 
     /// What [`Boundary::encode`] gave, as the elements of [`Boundary::output`].
     ///

@@ -20,6 +20,7 @@ mod plot;
 pub mod shape;
 mod stage;
 mod torch;
+mod trace;
 mod weights;
 
 pub use cost::{costs, forward as forward_flops};
@@ -30,4 +31,5 @@ pub use generate::{Sampling, generate};
 pub use optimiser::OptimiserState;
 pub use plot::loss_curve_svg;
 pub use stage::{Backward, Forward, Gradient, OnDevice, Stage, Tape};
+pub use trace::Deferred;
 pub use weights::Weights;

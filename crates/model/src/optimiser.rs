@@ -127,18 +127,18 @@ impl OptimiserState {
 }
 
 impl Stage {
-    /// Mean of the samples' gradients, summed in the order given: the order is part of the result.
+    /// The sum of several sums, in the order given: the order is part of the result.
     ///
     /// # Errors
     /// [`ModelError::Misuse`] without gradients.
     pub fn sum(&self, gradients: &[&Gradient]) -> Result<Gradient, ModelError> {
         let (first, rest) = gradients.split_first().ok_or(ModelError::Misuse("a step needs at least one sample"))?;
-        let mut total = first.0.f_detach_copy()?;
+        let (mut flat, mut samples) = (first.flat.f_detach_copy()?, first.samples);
         for g in rest {
-            let _ = total.f_add_(&g.0)?;
+            let _ = flat.f_add_(&g.flat)?;
+            samples += g.samples;
         }
-        let _ = total.f_div_scalar_(gradients.len() as f64)?;
-        Ok(Gradient(total))
+        Ok(Gradient { flat, samples })
     }
 
     /// Optimiser state before the first step.
@@ -181,11 +181,11 @@ impl Stage {
         Ok(OptimiserState { vectors: all.f_narrow(0, 0, at)?, scalars })
     }
 
-    /// One step, in place on the device. Nothing crosses to the host but the gradient's norm.
+    /// One step with the mean of the samples' gradients, at the learning rate of the state's own count. In place on the device:
+    /// nothing crosses to the host but the gradient's norm.
     ///
     /// # Errors
-    /// [`ModelError::Misuse`] for a state whose count is nonsense, [`ModelError::NotFinite`] if the gradient is not finite: then
-    /// nothing has changed.
+    /// As [`Stage::step_at`].
     pub fn step(
         &self,
         weights: &mut Weights,
@@ -194,7 +194,27 @@ impl Stage {
         hyper: &OptimiserConfig,
         total_steps: u32,
     ) -> Result<(), ModelError> {
+        let t = state.scalars.first().copied().unwrap_or_default() as u32 + 1;
+        self.step_at(weights, state, gradient, hyper, learning_rate(hyper, t, total_steps))
+    }
+
+    /// [`Stage::step`] at a learning rate that the caller knows, from the position that its receipt names.
+    ///
+    /// # Errors
+    /// [`ModelError::Misuse`] for a state whose count is nonsense or a sum of no samples, [`ModelError::NotFinite`] if the gradient
+    /// is not finite: then nothing has changed.
+    pub fn step_at(
+        &self,
+        weights: &mut Weights,
+        state: &mut OptimiserState,
+        gradient: &Gradient,
+        hyper: &OptimiserConfig,
+        rate: f64,
+    ) -> Result<(), ModelError> {
         let kind = optimiser(hyper);
+        if gradient.samples == 0 {
+            return Err(ModelError::Misuse("a step needs at least one sample"));
+        }
         let count = f64::from(state.scalars.first().copied().unwrap_or(-1.0));
         // A count is exact in f32 up to 2^24 and never anything but a small whole number in an honest state.
         if !(0.0..16_777_215.0).contains(&count) || count.fract() != 0.0 {
@@ -203,17 +223,18 @@ impl Stage {
         let t = count as u32 + 1;
         let p = self.parameter_count() as i64;
         tch::no_grad(|| {
-            let norm = norm(&gradient.0)?;
+            let samples = f64::from(gradient.samples);
+            let norm = norm(&gradient.flat)? / samples;
             if !norm.is_finite() {
                 return Err(ModelError::NotFinite("the step's gradient"));
             }
+            // Divided by the number of samples first, then clipped: two roundings, whatever the number.
             let clip = (norm > hyper.clip_norm).then(|| hyper.clip_norm / norm);
-            let rate = learning_rate(hyper, t, total_steps);
             let flat = weights.flat_mut();
             // Parameter by parameter: what is needed beside weights, state and gradient is as large as the largest parameter.
             for parameter in self.layout() {
                 let (offset, length) = (parameter.offset as i64, parameter.length() as i64);
-                let own = gradient.0.f_narrow(0, offset, length)?;
+                let own = gradient.flat.f_narrow(0, offset, length)?.f_div_scalar(samples)?;
                 let own = match clip {
                     Some(factor) => own.f_mul_scalar(factor)?,
                     None => own,

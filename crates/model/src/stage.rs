@@ -4,7 +4,8 @@
 //! these functions on the same bytes get the same bytes (design D3, D11). Gradients of a sample are exact: the gradient of
 //! `Σ output · g` with respect to the output is `g`.
 //!
-//! A pass meets the host twice: what arrives is checked as bytes before it goes to the device, what was computed is checked as
+//! A backward has two halves ([`Stage::input_gradient`], [`Stage::accumulate`]), so that the stage before need not wait for what
+//! only the step needs. A pass meets the host twice: what arrives is checked as bytes before it goes to the device, what was computed is checked as
 //! bytes once it is back. Nothing is read back in between, so a GPU never waits for the host in the middle of a pass.
 
 use std::sync::{Mutex, PoisonError};
@@ -15,10 +16,11 @@ use tch::{Kind, Tensor};
 
 use crate::{
     Device, ModelError, Weights,
-    block::{Block, Rotary, linear, norm},
+    block::{Block, Rotary, WEIGHTS},
     boundary::{Boundary, boundary},
     convert::{kind_of, tensor_error, to_canonical, to_tensor, tokens_to_tensor},
     shape::{self, Parameter},
+    trace::{Deferred, Trace},
 };
 
 /// A stage's shape and place; holds no weights.
@@ -54,6 +56,7 @@ pub struct OnDevice {
 pub struct Tape {
     input: Option<Tensor>,
     output: Tensor,
+    trace: Trace,
     /// Sequences and tokens per sequence.
     size: (u64, u64),
 }
@@ -69,9 +72,12 @@ pub struct Forward {
     pub tape: Tape,
 }
 
-/// A sample's gradient with respect to the flat weights, f32 `[P]`, on the device.
+/// The sum of samples' gradients with respect to the flat weights, f32 `[P]`, on the device.
 #[derive(Debug)]
-pub struct Gradient(pub(crate) Tensor);
+pub struct Gradient {
+    pub(crate) flat: Tensor,
+    pub(crate) samples: u32,
+}
 
 /// A backward's result.
 #[derive(Debug)]
@@ -256,28 +262,32 @@ impl Stage {
         if targets.is_some() != self.is_last() {
             return Err(ModelError::Misuse("targets belong to the last stage, and only there"));
         }
-        let (leaf, stream) = self.enter(weights, input)?;
-        let output = self.blocks(weights, stream, targets)?;
+        let mut trace = Trace::new();
+        let (leaf, stream) = self.enter(weights, input, &mut trace)?;
+        let output = self.blocks(weights, stream, targets, &mut trace)?;
         let tensor = if self.is_last() {
             output.f_detach()?
         } else {
             tch::no_grad(|| self.boundary.pack(&output))?.f_detach()?
         };
         let wire = OnDevice { tensor, size: input.size };
-        Ok((wire, Tape { input: leaf, output, size: input.size }))
+        Ok((wire, Tape { input: leaf, output, trace, size: input.size }))
     }
 
     /// The input as a leaf (none for tokens) and the stream that it starts.
-    fn enter(&self, weights: &Weights, input: &OnDevice) -> Result<(Option<Tensor>, Tensor), ModelError> {
+    fn enter(
+        &self,
+        weights: &Weights,
+        input: &OnDevice,
+        trace: &mut Trace,
+    ) -> Result<(Option<Tensor>, Tensor), ModelError> {
+        let first = || weights.parts().first().ok_or(ModelError::Misuse("a stage has weights"));
         if self.is_first() {
-            let table = weights.leaves().first().ok_or(ModelError::Misuse("a stage has weights"))?;
-            let stream = Tensor::f_embedding(table, &input.tensor, -1, false, false)?;
-            return Ok((None, stream.f_to_kind(self.kind())?));
+            return Ok((None, trace.lookup(0, &input.tensor, first()?, self.kind())?));
         }
         // Detached: the leaf of one pass is not the leaf of another, though they share the elements.
         let leaf = tch::no_grad(|| self.boundary.unpack(&input.tensor))?.f_detach()?.f_set_requires_grad(true)?;
-        let weight = weights.leaves().first().filter(|_| self.boundary.decoder().is_some());
-        let stream = self.boundary.decode(&leaf, weight)?;
+        let stream = self.boundary.decode(&leaf, &mut |x| trace.product(0, x, first()?))?;
         Ok((Some(leaf), stream))
     }
 
@@ -293,25 +303,30 @@ impl Stage {
         Ok(table)
     }
 
-    fn blocks(&self, weights: &Weights, mut stream: Tensor, targets: Option<&OnDevice>) -> Result<Tensor, ModelError> {
+    fn blocks(
+        &self,
+        weights: &Weights,
+        mut stream: Tensor,
+        targets: Option<&OnDevice>,
+        trace: &mut Trace,
+    ) -> Result<Tensor, ModelError> {
         let length = stream.size().get(1).copied().unwrap_or(0) as usize;
         let rotary = self.rotary(length)?;
-        let leaves = weights.leaves();
+        let parts = weights.parts();
         let before = usize::from(self.is_first() || self.boundary.decoder().is_some());
         let count = self.config.stages.get(self.stage).copied().unwrap_or(0) as usize;
         for i in 0..count {
-            let slice = leaves
-                .get(before + 9 * i..before + 9 * (i + 1))
-                .ok_or(ModelError::Misuse("a block has nine weights"))?;
-            let (h, added) = Block { weights: slice, config: &self.config }.forward(&stream, &rotary)?;
+            let block = Block { weights: parts, first: before + WEIGHTS * i, config: &self.config };
+            let (h, added) = block.forward(&stream, &rotary, trace)?;
             stream = if i + 1 == count && !self.is_last() {
-                let weight = leaves.last().filter(|_| self.boundary.encoder().is_some());
-                return self.boundary.encode(&h, &added, weight);
+                let last = before + WEIGHTS * count;
+                let encoder = || parts.get(last).ok_or(ModelError::Misuse("this boundary has no projection"));
+                return self.boundary.encode(&h, &added, &mut |x| trace.product(last, x, encoder()?));
             } else {
                 h.f_add(&added)?
             };
         }
-        let logits = self.head(leaves, &stream)?;
+        let logits = self.head(parts, &stream, trace)?;
         match targets {
             None => Ok(logits),
             Some(targets) => {
@@ -334,18 +349,20 @@ impl Stage {
         }
     }
 
-    fn head(&self, leaves: &[Tensor], stream: &Tensor) -> Result<Tensor, ModelError> {
-        let [.., final_norm, head] = leaves else {
+    fn head(&self, parts: &[Tensor], stream: &Tensor, trace: &mut Trace) -> Result<Tensor, ModelError> {
+        let [.., final_norm, head] = parts else {
             return Err(ModelError::Misuse("the last stage has a norm and a head"));
         };
-        Ok(linear(&norm(stream, final_norm, self.config.norm_eps)?, head)?.f_to_kind(Kind::Float)?)
+        let normed = trace.norm(parts.len() - 2, stream, final_norm, self.config.norm_eps)?;
+        Ok(trace.product(parts.len() - 1, &normed, head)?.f_to_kind(Kind::Float)?)
     }
 
     /// Logits f32 `[batch, length, vocab]` at the last stage, or the boundary tensor: for sampling text, no tape.
     pub(crate) fn infer(&self, weights: &Weights, input: &Canonical) -> Result<Tensor, ModelError> {
         tch::no_grad(|| {
-            let (_, stream) = self.enter(weights, &self.input(input)?)?;
-            let output = self.blocks(weights, stream, None)?;
+            let mut trace = Trace::none();
+            let (_, stream) = self.enter(weights, &self.input(input)?, &mut trace)?;
+            let output = self.blocks(weights, stream, None, &mut trace)?;
             if self.is_last() { Ok(output) } else { self.boundary.pack(&output) }
         })
     }
@@ -355,14 +372,9 @@ impl Stage {
     ///
     /// # Errors
     /// [`ModelError`] for a gradient that does not fit.
-    pub fn backward(
-        &self,
-        weights: &Weights,
-        tape: Tape,
-        output_gradient: Option<&Canonical>,
-    ) -> Result<Backward, ModelError> {
+    pub fn backward(&self, tape: Tape, output_gradient: Option<&Canonical>) -> Result<Backward, ModelError> {
         let given = output_gradient.map(|g| self.output_gradient(&tape, g)).transpose()?;
-        let (wire, gradient) = self.backward_on_device(weights, tape, given.as_ref())?;
+        let (wire, gradient) = self.backward_on_device(tape, given.as_ref())?;
         let input_gradient = wire.map(|g| finite("the input gradient", g.to_canonical(self)?)).transpose()?;
         Ok(Backward { input_gradient, gradient })
     }
@@ -373,10 +385,24 @@ impl Stage {
     /// [`ModelError`].
     pub fn backward_on_device(
         &self,
-        weights: &Weights,
         tape: Tape,
         output_gradient: Option<&OnDevice>,
     ) -> Result<(Option<OnDevice>, Gradient), ModelError> {
+        let (wire, deferred) = self.input_gradient(tape, output_gradient)?;
+        let mut gradient = self.no_gradient()?;
+        self.accumulate(deferred, &mut gradient)?;
+        Ok((wire, gradient))
+    }
+
+    /// The first half of a backward: what the stage before waits for; none at stage 0.
+    ///
+    /// # Errors
+    /// [`ModelError`].
+    pub fn input_gradient(
+        &self,
+        tape: Tape,
+        output_gradient: Option<&OnDevice>,
+    ) -> Result<(Option<OnDevice>, Deferred), ModelError> {
         let scalar = match (output_gradient, self.is_last()) {
             (None, true) => tape.output,
             (Some(wire), false) => {
@@ -384,18 +410,28 @@ impl Stage {
             }
             _ => return Err(ModelError::Misuse("every stage but the last takes an output gradient")),
         };
-        let mut inputs: Vec<&Tensor> = weights.leaves().iter().collect();
-        inputs.extend(tape.input.as_ref());
-        let mut gradients = Tensor::f_run_backward(&[scalar], &inputs, false, false)?;
-        let wire = match tape.input {
-            Some(_) => gradients.pop().map(|g| self.boundary.pack_gradient(&g)).transpose()?,
-            None => None,
-        };
-        let flat = Tensor::f_empty([self.parameter_count() as i64], (Kind::Float, self.device.torch()))?;
-        for (p, gradient) in self.layout.iter().zip(&gradients) {
-            flat.f_narrow(0, p.offset as i64, p.length() as i64)?.f_copy_(&gradient.f_reshape([-1])?)?;
-        }
-        Ok((wire.map(|tensor| OnDevice { tensor, size: tape.size }), Gradient(flat)))
+        let (gradient, deferred) = tape.trace.walk(scalar, tape.input.as_ref())?;
+        let wire = gradient.map(|g| self.boundary.pack_gradient(&g)).transpose()?;
+        Ok((wire.map(|tensor| OnDevice { tensor, size: tape.size }), deferred))
+    }
+
+    /// The second half: add a sample's gradients of the weights to `sum`, in place.
+    ///
+    /// # Errors
+    /// [`ModelError::Torch`].
+    pub fn accumulate(&self, deferred: Deferred, sum: &mut Gradient) -> Result<(), ModelError> {
+        deferred.add_to(&sum.flat, &self.layout)?;
+        sum.samples += 1;
+        Ok(())
+    }
+
+    /// The sum of no gradients: zeros.
+    ///
+    /// # Errors
+    /// [`ModelError::Torch`] if the device has no room.
+    pub fn no_gradient(&self) -> Result<Gradient, ModelError> {
+        let flat = Tensor::f_zeros([self.parameter_count() as i64], (Kind::Float, self.device.torch()))?;
+        Ok(Gradient { flat, samples: 0 })
     }
 }
 
@@ -415,11 +451,27 @@ fn finite(what: &'static str, tensor: Canonical) -> Result<Canonical, ModelError
 }
 
 impl Gradient {
-    /// Flat f32 `[P]` as canonical bytes.
+    /// Samples in the sum.
+    #[must_use]
+    pub fn samples(&self) -> u32 {
+        self.samples
+    }
+
+    /// Begin again with none.
+    ///
+    /// # Errors
+    /// [`ModelError::Torch`].
+    pub fn clear(&mut self) -> Result<(), ModelError> {
+        let _ = self.flat.f_zero_()?;
+        self.samples = 0;
+        Ok(())
+    }
+
+    /// The sum, flat f32 `[P]`, as canonical bytes.
     ///
     /// # Errors
     /// [`ModelError::Torch`].
     pub fn to_canonical(&self, stage: &Stage) -> Result<Canonical, ModelError> {
-        to_canonical(&self.0, &stage.device)
+        to_canonical(&self.flat, &stage.device)
     }
 }

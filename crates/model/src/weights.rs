@@ -1,6 +1,6 @@
 //! A stage's weights on the device: the f32 master vector, and what is computed with.
 //!
-//! Invariant: the leaves are the master's elements in the element type of computing (the token table's in f32), whatever has
+//! Invariant: the parts are the master's elements in the element type of computing (the token table's in f32), whatever has
 //! happened to the master: they are made anew after each step, once, and not in every pass.
 
 use starling_commitment::{Canonical, Form};
@@ -16,8 +16,8 @@ use crate::{
 pub struct Weights {
     /// Flat f32 `[P]`.
     flat: Tensor,
-    /// One per parameter, leaves of the graph. In f32 they share the master's memory.
-    leaves: Vec<Tensor>,
+    /// One per parameter, in the element type of computing. In f32 they share the master's memory.
+    parts: Vec<Tensor>,
 }
 
 impl Stage {
@@ -31,7 +31,7 @@ impl Stage {
         if !weights.is_finite() {
             return Err(ModelError::NotFinite("the stage's weights"));
         }
-        let mut loaded = Weights { flat: to_tensor(weights, &self.device)?, leaves: Vec::new() };
+        let mut loaded = Weights { flat: to_tensor(weights, &self.device)?, parts: Vec::new() };
         loaded.refresh(self)?;
         Ok(loaded)
     }
@@ -47,24 +47,24 @@ impl Weights {
         if bytes.is_finite() { Ok(bytes) } else { Err(ModelError::NotFinite("the step's new weights")) }
     }
 
-    pub(crate) fn leaves(&self) -> &[Tensor] {
-        &self.leaves
+    pub(crate) fn parts(&self) -> &[Tensor] {
+        &self.parts
     }
 
     pub(crate) fn flat_mut(&mut self) -> &mut Tensor {
         &mut self.flat
     }
 
-    /// Make the leaves anew from the master.
+    /// Make the parts anew from the master.
     pub(crate) fn refresh(&mut self, stage: &Stage) -> Result<(), ModelError> {
         let kind = stage.kind();
         // The old copies go first: both together may not fit.
-        self.leaves.clear();
+        self.parts.clear();
         for p in stage.layout() {
             let view = self.flat.f_narrow(0, p.offset as i64, p.length() as i64)?.f_reshape(&p.shape)?;
             // The table stays in f32: gradients of a token that occurs often are added up, and in bf16 small ones would be lost.
             let cast = if kind == Kind::Float || p.is_table() { view } else { view.f_to_kind(kind)? };
-            self.leaves.push(cast.f_detach()?.f_set_requires_grad(true)?);
+            self.parts.push(cast.f_detach()?);
         }
         Ok(())
     }

@@ -14,13 +14,15 @@ use crate::{
     shapes::{self, Size},
 };
 
+type Run = Box<dyn Fn(&[Tensor]) -> Result<Tensor, TchError>>;
+
 /// An operator on tensors that need gradients.
 struct Operator {
     name: &'static str,
     /// Uses per block.
     uses: f64,
     inputs: Vec<Tensor>,
-    run: Box<dyn Fn(&[Tensor]) -> Result<Tensor, TchError>>,
+    run: Run,
 }
 
 fn operators(place: tch::Device, real: bool) -> Result<Vec<Operator>, TchError> {
@@ -38,8 +40,7 @@ fn operators(place: tch::Device, real: bool) -> Result<Vec<Operator>, TchError> 
     let linear = |out: i64, input: i64| -> Result<Vec<Tensor>, TchError> {
         Ok(vec![of(&[1, n, input], 2)?, of(&[out, input], 3)?])
     };
-    let multiply =
-        || -> Box<dyn Fn(&[Tensor]) -> Result<Tensor, TchError>> { Box::new(|t| t[0].f_linear(&t[1], None::<Tensor>)) };
+    let multiply = || -> Run { Box::new(|t| t[0].f_linear(&t[1], None::<Tensor>)) };
     let ids = Tensor::f_from_slice(&(0..n).map(|i| (i * i + 7 * i) % 512).collect::<Vec<i64>>())?.f_to_device(place)?;
     let (for_table, for_loss) = (ids.shallow_clone(), ids.shallow_clone());
     Ok(vec![

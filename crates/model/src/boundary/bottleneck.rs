@@ -5,16 +5,14 @@ use starling_commitment::{DType, Form};
 use starling_protocol::config::ModelConfig;
 use tch::{Kind, Tensor};
 
-use super::{Boundary, Projection};
-use crate::{ModelError, block::linear, convert::kind_of};
+use super::{Boundary, Project, Projection};
+use crate::{ModelError, convert::kind_of};
 
 pub(super) struct Bottleneck {
     width: u32,
     d: u32,
     dtype: DType,
 }
-
-const NO_WEIGHT: ModelError = ModelError::Misuse("a bottleneck has a projection on either side");
 
 impl Bottleneck {
     pub(super) fn new(config: &ModelConfig, width: u32) -> Self {
@@ -32,12 +30,12 @@ impl Boundary for Bottleneck {
     fn output(&self, batch: u64, length: u64) -> Form {
         Form { dtype: self.dtype, shape: vec![batch, length, self.width.into()] }
     }
-    fn encode(&self, h: &Tensor, added: &Tensor, weight: Option<&Tensor>) -> Result<Tensor, ModelError> {
-        let projected = linear(&added.f_silu()?, weight.ok_or(NO_WEIGHT)?)?;
+    fn encode(&self, h: &Tensor, added: &Tensor, project: Project<'_>) -> Result<Tensor, ModelError> {
+        let projected = project(&added.f_silu()?)?;
         Ok(projected.f_add(&h.f_narrow(-1, 0, i64::from(self.width))?)?)
     }
-    fn decode(&self, crossed: &Tensor, weight: Option<&Tensor>) -> Result<Tensor, ModelError> {
-        let spread = linear(crossed, weight.ok_or(NO_WEIGHT)?)?.f_relu()?;
+    fn decode(&self, crossed: &Tensor, project: Project<'_>) -> Result<Tensor, ModelError> {
+        let spread = project(crossed)?.f_relu()?;
         let rest = i64::from(self.d - self.width);
         let mut size = crossed.size();
         if let Some(last) = size.last_mut() {
@@ -72,7 +70,8 @@ mod tests {
         let out: Vec<f32> =
             encode.iter().zip(h).map(|(row, h)| row.iter().zip(silu).map(|(w, s)| w * s).sum::<f32>() + h).collect();
         let weight = tensor(&encode.concat(), &[2, 3]);
-        let crossed = bottleneck.encode(&tensor(&h, &size), &tensor(&added, &size), Some(&weight)).unwrap();
+        let mut project = |x: &Tensor| Ok(x.f_linear(&weight, None::<Tensor>)?);
+        let crossed = bottleneck.encode(&tensor(&h, &size), &tensor(&added, &size), &mut project).unwrap();
         assert_eq!(crossed.size(), [1, 1, 2]);
         assert!(values(&crossed).iter().zip(&out).all(|(a, b)| (a - b).abs() < 1e-6), "{crossed:?}");
 
@@ -81,7 +80,9 @@ mod tests {
         let mut y = decode.map(|row| row.iter().zip(&out).map(|(w, o)| w * o).sum::<f32>().max(0.0));
         y[0] += out[0];
         y[1] += out[1];
-        let x = bottleneck.decode(&crossed, Some(&tensor(&decode.concat(), &[3, 2]))).unwrap();
+        let weight = tensor(&decode.concat(), &[3, 2]);
+        let mut project = |x: &Tensor| Ok(x.f_linear(&weight, None::<Tensor>)?);
+        let x = bottleneck.decode(&crossed, &mut project).unwrap();
         assert_eq!(x.size(), size);
         assert!(values(&x).iter().zip(y).all(|(a, b)| (a - b).abs() < 1e-5), "{x:?} against {y:?}");
         assert!(bottleneck.decode(&crossed, None).is_err());

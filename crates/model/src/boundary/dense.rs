@@ -4,7 +4,7 @@ use starling_commitment::{DType, Form};
 use starling_protocol::config::ModelConfig;
 use tch::Tensor;
 
-use super::{Boundary, Projection};
+use super::{Boundary, Project, Projection};
 use crate::{ModelError, convert::kind_of};
 
 pub(super) struct Dense {
@@ -28,10 +28,10 @@ impl Boundary for Dense {
     fn output(&self, batch: u64, length: u64) -> Form {
         Form { dtype: self.dtype, shape: vec![batch, length, self.width] }
     }
-    fn encode(&self, h: &Tensor, added: &Tensor, _: Option<&Tensor>) -> Result<Tensor, ModelError> {
+    fn encode(&self, h: &Tensor, added: &Tensor, _: Project<'_>) -> Result<Tensor, ModelError> {
         Ok(h.f_add(added)?)
     }
-    fn decode(&self, crossed: &Tensor, _: Option<&Tensor>) -> Result<Tensor, ModelError> {
+    fn decode(&self, crossed: &Tensor, _: Project<'_>) -> Result<Tensor, ModelError> {
         Ok(crossed.shallow_clone())
     }
     fn flops(&self) -> (u64, u64) {

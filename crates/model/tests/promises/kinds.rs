@@ -3,7 +3,7 @@
 use starling_commitment::{Canonical, DType, Form};
 use starling_model::{
     Device, ModelError, Stage,
-    boundary::{Boundary, Projection},
+    boundary::{Boundary, Project, Projection},
     execute, optimiser,
 };
 use starling_protocol::config::{BoundaryConfig, OptimiserConfig, OptimiserKind};
@@ -81,7 +81,7 @@ fn steps_on_the_device_are_the_steps_from_bytes_to_the_bit() {
         for i in 0..4 {
             let (input, targets) = (tokens(1, 4, i), tokens(1, 4, i + 1));
             let tape = stage.forward(&live, &input, Some(&targets)).unwrap().tape;
-            let gradient = stage.backward(&live, tape, None).unwrap().gradient;
+            let gradient = stage.backward(tape, None).unwrap().gradient;
             stage.step(&mut live, &mut kept, &gradient, &h, 10).unwrap();
             let again = execute::backward(&stage, &bytes, &input, Some(&targets), None).unwrap().gradient;
             (bytes, state) = stage.step_bytes(&bytes, &state, &again, &h, 10).unwrap();
@@ -123,10 +123,10 @@ impl Boundary for Lossy {
     fn gradient(&self, batch: u64, length: u64) -> Form {
         Form { dtype: DType::U8, shape: vec![batch, length, 32] }
     }
-    fn encode(&self, h: &Tensor, added: &Tensor, _: Option<&Tensor>) -> Result<Tensor, ModelError> {
+    fn encode(&self, h: &Tensor, added: &Tensor, _: Project<'_>) -> Result<Tensor, ModelError> {
         Ok(h.f_add(added)?)
     }
-    fn decode(&self, crossed: &Tensor, _: Option<&Tensor>) -> Result<Tensor, ModelError> {
+    fn decode(&self, crossed: &Tensor, _: Project<'_>) -> Result<Tensor, ModelError> {
         Ok(crossed.shallow_clone())
     }
     fn pack(&self, encoded: &Tensor) -> Result<Tensor, ModelError> {
