@@ -35,11 +35,9 @@ use super::{
     state::{State, Submission},
     table::Table,
 };
-use crate::{
-    Digest, Epoch, Stage, Uid,
-    keys::{Account, Signature, Signer},
-    seed,
-};
+use starling_keys::{Account, Signature, Signer};
+
+use crate::{Digest, Epoch, Stage, Uid, seed};
 
 /// A key for tests: derived from a number.
 pub struct Key(schnorrkel::Keypair);

@@ -4,9 +4,10 @@ use super::{
     Conduct, EPOCH_MS, Happening, Message, MinerPlan, Note, Sim,
     book::{Book, blob},
 };
+use starling_keys::Signer;
+
 use crate::{
     Digest, Stage, Uid,
-    keys::Signer,
     v2::{
         code::{ComplaintCode, PushCode},
         message::{Complaint, Join, Ready, Role, Shards, SignedJoin},
