@@ -157,7 +157,7 @@ pub struct TablesConfig {
 
 impl Default for TablesConfig {
     fn default() -> Self {
-        Self { min_ms: 5_000, max_ms: 300_000, settle_ms: 1_000 }
+        Self { min_ms: 15_000, max_ms: 300_000, settle_ms: 1_000 }
     }
 }
 

@@ -29,6 +29,8 @@ pub mod sound;
 pub mod state;
 pub mod table;
 pub mod tally;
+#[cfg(test)]
+mod wire_tests;
 
 /// Bumped with every change of a message or a rule; peers of another version are refused with both numbers named.
 pub const PROTOCOL_VERSION: u32 = 2;

@@ -31,6 +31,9 @@ pub struct Outgoing {
     pub cancel: Option<Uid>,
 }
 
+/// So many times longer than for an answer a sample waits for credit.
+const PATIENCE: u64 = 8;
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Peer {
     sent: u64,
@@ -57,6 +60,14 @@ struct Waiting {
     /// At whom it was before.
     cancel: Option<Uid>,
     sent: bool,
+}
+
+impl Waiting {
+    /// When it is looked at again. An answer comes at once or not at all; credit comes when the peer has computed what it has, and where everybody is
+    /// busy a detour helps nobody.
+    fn due(&self, detour_ms: u64) -> u64 {
+        self.since.saturating_add(if self.sent { detour_ms } else { detour_ms.saturating_mul(PATIENCE) })
+    }
 }
 
 /// The sender's side of pushing to one stage.
@@ -102,14 +113,14 @@ impl Outbox {
     /// A sample's output is there. `false`: its table leads nowhere (it is too old for this miner).
     pub fn offer(&mut self, sample: Sample, table: Arc<Table>, now: u64) -> bool {
         let Some(to) = table.pathway(sample, self.stage) else { return false };
-        self.put(sample, Waiting { table, to, rank: 0, since: now, cancel: None, sent: false }, now);
+        self.put(sample, Waiting { table, to, rank: 0, since: now, cancel: None, sent: false });
         true
     }
 
-    fn put(&mut self, sample: Sample, waiting: Waiting, now: u64) {
+    fn put(&mut self, sample: Sample, waiting: Waiting) {
         self.queues.entry(waiting.to).or_default().push_back(sample);
         self.stirred.insert(waiting.to);
-        self.deadlines.insert((now.saturating_add(self.detour_ms), sample));
+        self.deadlines.insert((waiting.due(self.detour_ms), sample));
         self.unsent += 1;
         self.samples.insert(sample, waiting);
     }
@@ -138,11 +149,11 @@ impl Outbox {
             };
             let Some(w) = self.samples.get_mut(&sample).filter(|w| w.to == to && !w.sent) else { continue };
             peer.sent += 1;
-            self.deadlines.remove(&(w.since.saturating_add(self.detour_ms), sample));
+            self.deadlines.remove(&(w.due(self.detour_ms), sample));
             w.sent = true;
             w.since = now;
             let (rank, cancel) = (w.rank, w.cancel.take().filter(|old| *old != to));
-            self.deadlines.insert((now.saturating_add(self.detour_ms), sample));
+            self.deadlines.insert((w.due(self.detour_ms), sample));
             self.unsent = self.unsent.saturating_sub(1);
             return Some(Outgoing { sample, to, rank, cancel });
         }
@@ -152,7 +163,7 @@ impl Outbox {
     /// Give a sample that is in no queue to another peer: the first of its detours that is free, else it waits where it is.
     fn redirect(&mut self, sample: Sample, now: u64) {
         let Some(w) = self.samples.get(&sample) else { return };
-        let (old, was_sent, since) = (w.to, w.sent, w.since);
+        let (old, was_sent, due) = (w.to, w.sent, w.due(self.detour_ms));
         let table = w.table.clone();
         let candidates = std::iter::once((0u8, table.pathway(sample, self.stage)))
             .chain((1u8..=u8::MAX).map(|rank| (rank, table.detour(sample, self.stage, rank))))
@@ -171,16 +182,16 @@ impl Outbox {
             }
         }
         let (rank, to) = found.or(fallback).unwrap_or((w.rank, old));
-        self.deadlines.remove(&(since.saturating_add(self.detour_ms), sample));
+        self.deadlines.remove(&(due, sample));
         if let Some(w) = self.samples.get_mut(&sample) {
             if was_sent {
                 w.cancel = Some(old);
                 self.unsent += 1;
             }
             (w.rank, w.to, w.since, w.sent) = (rank, to, now, false);
+            self.deadlines.insert((w.due(self.detour_ms), sample));
         }
         self.queues.entry(to).or_default().push_back(sample);
-        self.deadlines.insert((now.saturating_add(self.detour_ms), sample));
         // A peer that is still held off is not stirred: `next` would send its queue here again.
         if self.peers.get(&to).is_none_or(|p| now >= p.until) {
             self.stirred.insert(to);
@@ -197,6 +208,8 @@ impl Outbox {
             if w.sent {
                 let to = w.to;
                 let peer = self.peers.entry(to).or_default();
+                // It is cancelled: its credit may be used to ask again.
+                peer.sent = peer.sent.saturating_sub(1);
                 // One hold-off for all that was on its way at once.
                 if now >= peer.until {
                     peer.until = now.saturating_add(1_000 << peer.silences.min(MOST_DOUBLINGS));
@@ -227,7 +240,7 @@ impl Outbox {
         let Some(w) = self.samples.get(&sample).filter(|w| w.sent && w.to == from) else { return false };
         match code {
             PushCode::Taken | PushCode::Duplicate => {
-                self.deadlines.remove(&(w.since.saturating_add(self.detour_ms), sample));
+                self.deadlines.remove(&(w.due(self.detour_ms), sample));
                 self.samples.remove(&sample);
                 true
             }
@@ -279,7 +292,7 @@ impl Outbox {
     /// A sample was given up: it need not be sent any more.
     pub fn forget(&mut self, sample: Sample) {
         if let Some(w) = self.samples.remove(&sample) {
-            self.deadlines.remove(&(w.since.saturating_add(self.detour_ms), sample));
+            self.deadlines.remove(&(w.due(self.detour_ms), sample));
             if !w.sent {
                 self.unsent = self.unsent.saturating_sub(1);
                 if let Some(queue) = self.queues.get_mut(&w.to) {

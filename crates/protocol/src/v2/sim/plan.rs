@@ -177,7 +177,7 @@ pub fn config(stages: u16, interval_ms: u64, orchestrator: Account) -> RunConfig
     config.merge.shards = shards;
     config.tally.interval_ms = interval_ms;
     config.tally.beat_ms = interval_ms / 2;
-    config.tables.min_ms = interval_ms / 4;
+    config.tables.min_ms = interval_ms / 2;
     config.tables.max_ms = interval_ms * 10;
     config.tables.settle_ms = 500;
     config

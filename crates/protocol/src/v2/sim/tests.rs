@@ -206,6 +206,7 @@ fn two_hundred_miners_with_churn_keep_the_rules() {
     plan.miners.iter_mut().for_each(|m| m.forward_ms = 500);
     plan.churn = 0.05;
     plan.config.lanes.steps_per_epoch = 3;
+    plan.config.epoch.max_ms = 100 * SECOND;
     let sim = run(plan);
     assert!(sim.report.merged >= 2, "{:?}", sim.report);
     assert!(sim.report.within(100..300) > 1_000, "{:?}", sim.report);

@@ -13,7 +13,7 @@ use super::{
         signed::Signed,
         table::{Candidate, Lines, Table},
     },
-    BASES_KEPT, EPOCHS_KEPT, FRUITLESS, State, TABLES_KEPT, TRIAL,
+    BASES_KEPT, EPOCHS_KEPT, FRUITLESS, State, TABLES_KEPT,
     apply::{Check, must},
 };
 use crate::{Digest, Epoch, Stage, Uid};
@@ -53,13 +53,12 @@ impl State {
         let stages = usize::from(self.config.stages());
         let number = self.table().map_or(0, |t| t.number().saturating_add(1));
         let mut roster: Vec<Vec<Candidate>> = vec![Vec::new(); stages];
-        // Those who complete nothing are let in only now and then, and where there is nobody else.
+        // Those who complete nothing are let in only where there is nobody else. They come back by joining again.
         let mut fruitless = roster.clone();
         for (uid, m) in self.core.members.iter().filter(|(_, m)| m.works()) {
             let turns = u32::try_from(m.tally.counts.turns).unwrap_or(u32::MAX);
             let candidate = Candidate { uid: *uid, rate: m.rate, doubted: m.doubted(), turns };
-            let list =
-                if m.fruitless < FRUITLESS || number.is_multiple_of(TRIAL) { &mut roster } else { &mut fruitless };
+            let list = if m.fruitless < FRUITLESS { &mut roster } else { &mut fruitless };
             list.get_mut(usize::from(m.stage))?.push(candidate);
         }
         for (list, others) in roster.iter_mut().zip(fruitless) {

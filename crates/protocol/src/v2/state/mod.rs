@@ -45,12 +45,10 @@ use starling_keys::Account;
 
 use crate::{Digest, Epoch, Stage, Uid};
 
-/// Tables that stay known, so that samples on their way stay valid.
-pub const TABLES_KEPT: usize = 4;
-/// Measurements in a row without a sample after which a miner is left out of the tables, but for every [`TRIAL`]th.
+/// Tables that stay known, so that samples on their way stay valid: for eight times `tables.min_ms` at least, which must be longer than a loop.
+pub const TABLES_KEPT: usize = 8;
+/// Measurements in a row without a sample after which a miner is left out of the tables until it is ready anew.
 pub const FRUITLESS: u8 = 2;
-/// Every so many tables those are let in again, to show that they can.
-pub const TRIAL: u32 = 8;
 /// Bases that a newcomer may begin with.
 pub const BASES_KEPT: usize = 2;
 /// Merged epochs whose contributions are remembered, for late fraud and for scores.
