@@ -13,7 +13,7 @@ use super::{
         signed::Signed,
         table::{Candidate, Lines, Table},
     },
-    BASES_KEPT, EPOCHS_KEPT, FRUITLESS, State, TABLES_KEPT,
+    BASES_KEPT, EPOCHS_KEPT, State, TABLES_KEPT,
     apply::{Check, must},
 };
 use crate::{Digest, Epoch, Stage, Uid};
@@ -58,7 +58,7 @@ impl State {
         for (uid, m) in self.core.members.iter().filter(|(_, m)| m.works()) {
             let turns = u32::try_from(m.tally.counts.turns).unwrap_or(u32::MAX);
             let candidate = Candidate { uid: *uid, rate: m.rate, doubted: m.doubted(), turns };
-            let list = if m.fruitless < FRUITLESS { &mut roster } else { &mut fruitless };
+            let list = if !m.shirks() { &mut roster } else { &mut fruitless };
             list.get_mut(usize::from(m.stage))?.push(candidate);
         }
         for (list, others) in roster.iter_mut().zip(fruitless) {

@@ -47,7 +47,7 @@ use crate::{Digest, Epoch, Stage, Uid};
 
 /// Tables that stay known, so that samples on their way stay valid: for eight times `tables.min_ms` at least, which must be longer than a loop.
 pub const TABLES_KEPT: usize = 8;
-/// Measurements in a row without a sample after which a miner is left out of the tables until it is ready anew.
+/// Measurements in a row without a sample after which a miner that is complained about is left out of the tables.
 pub const FRUITLESS: u8 = 2;
 /// Bases that a newcomer may begin with.
 pub const BASES_KEPT: usize = 2;
@@ -123,6 +123,12 @@ impl Member {
     #[must_use]
     pub fn works(&self) -> bool {
         self.status == Status::Working
+    }
+
+    /// It completes nothing, and not for want of work: a neighbour complained. It is left out of tables until it is ready anew.
+    #[must_use]
+    pub fn shirks(&self) -> bool {
+        self.fruitless >= FRUITLESS && !self.accused_by.is_empty()
     }
 
     /// Two complained: its weight in tables is halved.

@@ -221,7 +221,7 @@ impl State {
         }
         if let Some(about) = self.core.members.get_mut(&signed.body.about) {
             about.accused_by.insert(signed.by);
-            if about.doubted() {
+            if about.doubted() || about.shirks() {
                 self.core.table_due = true;
             }
         }
