@@ -1,0 +1,686 @@
+//! A simulated miner: a scheduler, an outbox, and delays for what they ask.
+
+use super::{
+    Conduct, EPOCH_MS, Happening, Message, MinerPlan, Note, Sim,
+    book::{Book, blob},
+};
+use crate::{
+    Digest, Stage, Uid,
+    keys::Signer,
+    v2::{
+        code::{ComplaintCode, PushCode},
+        message::{Complaint, Join, Ready, Role, Shards, SignedJoin},
+        receipt::Work,
+        sample::Sample,
+        schedule::{Credit, Memory, Outbox, Scheduler, Task, choose},
+        signed::Signed,
+        state::{Status, Submission},
+        tally::{Close, Counts, Tally},
+    },
+};
+use parity_scale_codec::Encode;
+
+/// Turns and sequences that a crash may have used since the last durable tally.
+const RESERVED: u64 = 4_096;
+/// How long a peer waits before it says something again, milliseconds.
+const AGAIN_MS: u64 = 3_000;
+
+/// What outlives a crash.
+#[derive(Clone, Copy, Default)]
+struct Durable {
+    counts: Counts,
+    leaves: u64,
+    root: Digest,
+    number: u32,
+}
+
+pub struct Peer {
+    pub uid: Uid,
+    pub plan: MinerPlan,
+    pub signer: Box<dyn Signer>,
+    pub up: bool,
+    pub hung_until: u64,
+    pub generation: u32,
+    pub scheduler: Option<Scheduler>,
+    pub working_since: Option<u64>,
+    outbox: Option<Outbox>,
+    credit: Credit,
+    stage: Stage,
+    busy: bool,
+    wake_at: u64,
+    newest_table: u32,
+    leaves: u64,
+    root: Digest,
+    number: u32,
+    durable: Durable,
+    joins: u64,
+    skew: i64,
+    pub book: Option<Book>,
+}
+
+impl Peer {
+    pub fn new(uid: Uid, plan: MinerPlan, signer: Box<dyn Signer>, skew: i64, strict: bool) -> Self {
+        Self {
+            uid,
+            plan,
+            signer,
+            up: false,
+            hung_until: 0,
+            generation: 0,
+            scheduler: None,
+            working_since: None,
+            outbox: None,
+            credit: Credit::default(),
+            stage: 0,
+            busy: false,
+            wake_at: u64::MAX,
+            newest_table: 0,
+            leaves: 0,
+            root: Digest::ZERO,
+            number: 0,
+            durable: Durable::default(),
+            joins: 0,
+            skew,
+            book: strict.then(Book::default),
+        }
+    }
+
+    /// All that was in memory is gone. Numbers that it may have signed since are skipped.
+    pub fn die(&mut self) {
+        self.up = false;
+        self.generation += 1;
+        self.scheduler = None;
+        self.outbox = None;
+        self.busy = false;
+        self.wake_at = u64::MAX;
+        (self.leaves, self.root, self.number) = (self.durable.leaves, self.durable.root, self.durable.number);
+        self.durable.counts.turns += RESERVED;
+        if let Some(book) = &mut self.book {
+            book.leaves.truncate(self.durable.leaves as usize);
+            book.sequence += RESERVED;
+        }
+    }
+
+    /// Whether re-execution of this leaf would show another result.
+    pub fn wrong(&self, leaf: u64) -> bool {
+        let Conduct::Cheat(share) = self.plan.conduct else { return false };
+        let hash = Digest::of(&(self.uid, leaf).encode());
+        f64::from(u16::from_le_bytes([hash.0[0], hash.0[1]])) < share * 65_536.0
+    }
+
+    fn leaf(&mut self, what: u64) {
+        self.leaves += 1;
+        self.root = Digest::of(&(self.root, what).encode());
+    }
+}
+
+impl Sim {
+    fn submit(&mut self, peer: usize, said: Submission) {
+        let p = &self.peers[peer];
+        let (account, delay) = (p.signer.account(), p.plan.latency_ms);
+        let jitter = self.random(delay + 20);
+        self.at(self.now + delay + jitter, Happening::Submits { account, said: Box::new(said) });
+    }
+
+    fn local_ms(&self, peer: usize) -> u64 {
+        (EPOCH_MS + self.now).saturating_add_signed(self.peers[peer].skew)
+    }
+
+    fn status(&self, peer: usize) -> Option<Status> {
+        let p = &self.peers[peer];
+        self.state.members().get(&p.uid).filter(|m| m.account == p.signer.account()).map(|m| m.status)
+    }
+
+    pub(super) fn join(&mut self, peer: usize) {
+        if matches!(self.status(peer), Some(Status::Barred)) {
+            return;
+        }
+        let joined = matches!(self.status(peer), Some(Status::Ghost | Status::Working));
+        if joined && self.peers[peer].joins > 0 && self.peers[peer].scheduler.is_some() {
+            return;
+        }
+        self.peers[peer].joins += 1;
+        // Dates ascend also where the clock was set back.
+        let newest = self.state.members().get(&self.peers[peer].uid).map_or(0, |m| m.joined_ms);
+        let at_ms = self.local_ms(peer).max(newest + 1);
+        let join = Join { role: Role::Miner, address: vec![0; 120], class: Digest::ZERO, at_ms };
+        let p = &self.peers[peer];
+        let join = Box::new(SignedJoin::new(join, self.state.run(), &*p.signer));
+        let (uid, delay, generation) = (p.uid, p.plan.latency_ms, p.generation);
+        self.at(self.now + delay, Happening::Joins { join, uid });
+        self.at(self.now + AGAIN_MS + self.plan.fetch_ms * 2, Happening::Join { peer, generation });
+    }
+
+    pub(super) fn get_ready(&mut self, peer: usize) {
+        let uid = self.peers[peer].uid;
+        let Some(m) = self.state.members().get(&uid) else { return };
+        let waits = m.status == Status::Ghost || m.moving.is_some();
+        let (Some(base), true) = (self.state.base(), waits) else { return };
+        let Some(root) = base.root(m.moving.unwrap_or(m.stage)) else { return };
+        let p = &self.peers[peer];
+        let root = if p.plan.conduct == Conduct::FalseBase { Digest::of(b"my own weights") } else { root };
+        let ready = Ready { base: base.number, root, challenge: Digest::of(&p.signer.account().0) };
+        let signed = Signed::new(ready, uid, self.state.run(), &*p.signer);
+        let generation = p.generation;
+        self.submit(peer, Submission::Ready(signed));
+        self.at(self.now + AGAIN_MS, Happening::GetReady { peer, generation });
+    }
+
+    pub(super) fn hears(&mut self, peer: usize, note: Note) {
+        let generation = self.peers[peer].generation;
+        match note {
+            Note::Joined(stage) => {
+                let p = &mut self.peers[peer];
+                p.stage = stage;
+                p.scheduler = None;
+                p.outbox = None;
+                p.busy = false;
+                self.stop_counting(peer);
+                self.at(self.now + self.plan.fetch_ms, Happening::GetReady { peer, generation });
+            }
+            Note::Moved => self.at(self.now + self.plan.fetch_ms, Happening::GetReady { peer, generation }),
+            Note::Started => self.start(peer),
+            Note::Gone => {
+                self.stop_counting(peer);
+                let p = &mut self.peers[peer];
+                p.scheduler = None;
+                p.outbox = None;
+                p.busy = false;
+                p.generation += 1;
+                let generation = p.generation;
+                self.at(self.now + 100, Happening::Join { peer, generation });
+            }
+            Note::Table(table) => {
+                let now = self.now;
+                let upstream = self.peers[peer].stage.checked_sub(1).map_or(0, |s| table.miners(s).count());
+                let p = &mut self.peers[peer];
+                p.newest_table = table.number();
+                if let Some(s) = &mut p.scheduler {
+                    p.credit.resize(s.capacity(), upstream);
+                    s.table(table, now);
+                }
+                self.at(self.now + self.plan.config.tables.settle_ms, Happening::Wake { peer, generation });
+                self.pump(peer);
+            }
+            Note::Epoch(epoch) => {
+                let now = self.now;
+                if let Some(s) = &mut self.peers[peer].scheduler {
+                    s.ledger_epoch(epoch, now);
+                }
+                self.at(self.now + self.plan.config.epoch.close_ms / 2, Happening::Wake { peer, generation });
+                self.pump(peer);
+            }
+            Note::Planned { base, epoch } => {
+                if let (Some(s), Some(epoch)) = (&mut self.peers[peer].scheduler, epoch) {
+                    s.planned(epoch);
+                }
+                self.at(self.now + 500, Happening::Reduce { peer, generation, base });
+                self.pump(peer);
+            }
+            Note::Merged { base, epoch } => {
+                if let Some(s) = &mut self.peers[peer].scheduler {
+                    s.merged(base, epoch);
+                }
+                self.pump(peer);
+            }
+        }
+    }
+
+    fn start(&mut self, peer: usize) {
+        let Some(m) = self.state.members().get(&self.peers[peer].uid) else { return };
+        if m.status != Status::Working {
+            return;
+        }
+        let stage = m.stage;
+        let config = self.state.config().clone();
+        let memory = Memory { free: 1 << 34, lane: 1 << 30, sample: 1 << 20 };
+        let p = &self.peers[peer];
+        let own = p.plan.forward_ms * 4;
+        let stages = u64::from(config.stages());
+        let hop = 2 * p.plan.latency_ms + p.plan.transfer_ms;
+        let loop_ms = own * (stages - u64::from(stage)) + 2 * hop * (stages - u64::from(stage) - 1);
+        let choice = choose(&config.lanes, memory, Some(loop_ms), Some(own));
+        let base = self.state.base().map_or(0, |b| b.number);
+        let root = self.state.base().and_then(|b| b.root(stage)).unwrap_or(Digest::ZERO);
+        let (epoch, table, now) = (self.state.epoch(), self.state.table().cloned(), self.now);
+        let upstream = table.as_ref().zip(stage.checked_sub(1)).map_or(0, |(t, s)| t.miners(s).count());
+        let seed = self.random(self.plan.config.tally.interval_ms);
+        let p = &mut self.peers[peer];
+        p.stage = stage;
+        let mut scheduler = Scheduler::new(config.clone(), p.uid, stage, choice, epoch, base, p.durable.counts);
+        p.credit = Credit::default();
+        p.credit.resize(scheduler.capacity(), upstream);
+        if let Some(table) = table {
+            p.newest_table = table.number();
+            scheduler.table(table, now);
+        }
+        if let Some(book) = &mut p.book {
+            book.begin(choice.lanes, &root);
+        }
+        p.outbox = (stage + 1 < config.stages()).then(|| Outbox::new(stage + 1, config.lanes.detour_ms));
+        p.scheduler = Some(scheduler);
+        p.working_since.get_or_insert(now);
+        p.busy = false;
+        p.wake_at = u64::MAX;
+        // What was under way before is void.
+        p.generation += 1;
+        let generation = p.generation;
+        self.at(self.now + seed, Happening::Tally { peer, generation });
+        // A merge may be under way in which it reduces (it moved, or was restarted).
+        if let Some(plan) = self.state.merging() {
+            self.at(self.now + 500, Happening::Reduce { peer, generation, base: plan.base });
+        }
+        self.pump(peer);
+    }
+
+    pub(super) fn reduce(&mut self, peer: usize, base: u32) {
+        let Some(plan) = self.state.merging().filter(|p| p.base == base) else { return };
+        let p = &self.peers[peer];
+        let Some(stage) = plan.stages.get(usize::from(p.stage)) else { return };
+        let own = stage.shards_of(p.uid);
+        let said = own.first().and_then(|s| stage.votes.get(*s)).is_some_and(|v| v.iter().any(|(u, _)| *u == p.uid));
+        if own.is_empty() || said {
+            return;
+        }
+        let liar = (p.plan.conduct == Conduct::WrongShards).then_some(p.uid);
+        let outputs = own.iter().map(|shard| Digest::of(&(base, p.stage, *shard as u64, liar).encode())).collect();
+        let signed = Signed::new(Shards { base, outputs }, p.uid, self.state.run(), &*p.signer);
+        let generation = p.generation;
+        self.submit(peer, Submission::Shards(signed));
+        self.at(self.now + AGAIN_MS, Happening::Reduce { peer, generation, base });
+    }
+
+    pub(super) fn tally(&mut self, peer: usize) {
+        let uid = self.peers[peer].uid;
+        let Some((next_close, closed_samples)) = self
+            .state
+            .members()
+            .get(&uid)
+            .filter(|m| m.works() && m.account == self.peers[peer].signer.account())
+            .map(|m| (m.next_close, m.closed_samples))
+        else {
+            return;
+        };
+        let ledger_epoch = self.state.epoch();
+        let p = &mut self.peers[peer];
+        let Some(scheduler) = &p.scheduler else { return };
+        let counts = scheduler.counts();
+        let samples = (counts.backwards + counts.dropped).saturating_sub(closed_samples);
+        let close = (scheduler.closed() > next_close && next_close <= ledger_epoch).then(|| Close {
+            epoch: next_close,
+            contribution: Digest::of(&(uid, next_close).encode()),
+            samples,
+            flows: Digest::ZERO,
+        });
+        p.number += 1;
+        // The log is synced, then the tally is signed.
+        p.durable = Durable { counts, leaves: p.leaves, root: p.root, number: p.number };
+        let tally = Tally { number: p.number, leaves: p.leaves, root: p.root, counts, close };
+        let signed = Signed::new(tally, uid, self.state.run(), &*p.signer);
+        let generation = p.generation;
+        self.submit(peer, Submission::Tally(signed));
+        if self.peers[peer].plan.conduct == Conduct::Complainer {
+            self.complain_of_everybody(peer);
+        }
+        self.at(self.now + self.plan.config.tally.interval_ms, Happening::Tally { peer, generation });
+    }
+
+    fn complain_of_everybody(&mut self, peer: usize) {
+        let Some(table) = self.state.table().cloned() else { return };
+        let (uid, stage) = (self.peers[peer].uid, self.peers[peer].stage);
+        let Some(head) = table.miners(0).next() else { return };
+        let sample = Sample { table: table.number(), head, turn: 0 };
+        for neighbour in [stage.checked_sub(1), Some(stage + 1)].into_iter().flatten() {
+            for about in table.miners(neighbour).collect::<Vec<_>>() {
+                let complaint = Complaint { about, sample, code: ComplaintCode::Silent };
+                let signed = Signed::new(complaint, uid, self.state.run(), &*self.peers[peer].signer);
+                self.submit(peer, Submission::Complaint(signed));
+            }
+        }
+    }
+
+    pub(super) fn receive(&mut self, from: usize, to: usize, message: Message) {
+        let (from_uid, now) = (self.peers[from].uid, self.now);
+        if self.peers[to].plan.conduct == Conduct::Idle || self.peers[to].scheduler.is_none() {
+            return;
+        }
+        match message {
+            Message::Forward { sample, rank, receipt } => {
+                let code = self.pushed(from_uid, to, sample, rank, receipt);
+                self.send(to, from, 0, Message::Answer { sample, code });
+            }
+            Message::Gradient { sample, receipt } => {
+                let p = &mut self.peers[to];
+                if let (Some(s), Some(outbox)) = (&mut p.scheduler, &mut p.outbox) {
+                    outbox.forget(sample);
+                    outbox.returned(from_uid);
+                    if s.gradient(sample, now) == PushCode::Taken
+                        && let (Some(book), Some(receipt)) = (&mut p.book, receipt)
+                    {
+                        book.gradients.insert(sample, *receipt);
+                    }
+                }
+            }
+            Message::Answer { sample, code } => {
+                let p = &mut self.peers[to];
+                if let (Some(s), Some(outbox)) = (&mut p.scheduler, &mut p.outbox) {
+                    if outbox.answer(sample, from_uid, code, now) && code == PushCode::Taken {
+                        s.pushed(&sample, from_uid);
+                    }
+                    if code == PushCode::Stale
+                        && let Some(given) = s.lost(sample)
+                    {
+                        self.gave_up(to, given);
+                    }
+                }
+            }
+            Message::Grant { total } => {
+                if let Some(outbox) = &mut self.peers[to].outbox {
+                    outbox.granted(from_uid, total);
+                }
+            }
+            Message::Cancel { sample } => {
+                let p = &mut self.peers[to];
+                if p.scheduler.as_mut().is_some_and(|s| s.cancel(sample)) {
+                    self.begun(to, from_uid);
+                }
+            }
+            Message::Lost { sample } => {
+                let given = self.peers[to].scheduler.as_mut().and_then(|s| s.lost(sample));
+                if let Some(given) = given {
+                    self.gave_up(to, given);
+                }
+            }
+        }
+        self.pump(to);
+    }
+
+    fn pushed(
+        &mut self,
+        from: Uid,
+        to: usize,
+        sample: Sample,
+        rank: u8,
+        receipt: Option<Box<Signed<crate::v2::receipt::Receipt>>>,
+    ) -> PushCode {
+        let p = &mut self.peers[to];
+        if sample.table > p.newest_table {
+            return PushCode::UnknownTable;
+        }
+        let Some(table) = self.state.table_of(sample.table) else { return PushCode::UnknownTable };
+        if !table.leads_to(sample, p.stage, rank, p.uid) {
+            return PushCode::NotYours;
+        }
+        if p.plan.conduct == Conduct::Taker {
+            return PushCode::Taken;
+        }
+        if !p.credit.take(from) {
+            return PushCode::Busy;
+        }
+        let Some(s) = &mut p.scheduler else { return PushCode::Closing };
+        let code = s.input(sample, from);
+        match (code, &mut p.book, receipt) {
+            (PushCode::Taken, Some(book), Some(receipt)) => {
+                book.inputs.insert(sample, *receipt);
+            }
+            (PushCode::Taken, ..) => {}
+            _ => self.begun(to, from),
+        }
+        code
+    }
+
+    /// An input's place is free again.
+    fn begun(&mut self, peer: usize, from: Uid) {
+        if let Some(total) = self.peers[peer].credit.begun(from)
+            && let Some(to) = self.peer_of(from)
+        {
+            self.send(peer, to, 0, Message::Grant { total });
+        }
+    }
+
+    fn gave_up(&mut self, peer: usize, given: crate::v2::schedule::Given) {
+        self.report.lost += u64::from(self.peers[peer].stage == 0);
+        let now = self.now;
+        if let Some(outbox) = &mut self.peers[peer].outbox {
+            outbox.forget(given.sample);
+            if let Some(to) = given.to {
+                outbox.lost(given.sample, to, now);
+            }
+        }
+        if let Some(from) = given.from.and_then(|uid| self.peer_of(uid)) {
+            self.send(peer, from, 0, Message::Lost { sample: given.sample });
+        }
+    }
+
+    /// Everything that can be begun is begun.
+    pub(super) fn pump(&mut self, peer: usize) {
+        let now = self.now;
+        while let Some(out) = self.peers[peer].outbox.as_mut().and_then(|o| o.next(now)) {
+            if let Some(old) = out.cancel.and_then(|uid| self.peer_of(uid)) {
+                self.send(peer, old, 0, Message::Cancel { sample: out.sample });
+            }
+            let receipt = self.forward_receipt(peer, out.sample, out.to, out.rank);
+            if out.rank > 0
+                && let Some(s) = &mut self.peers[peer].scheduler
+            {
+                s.detoured();
+            }
+            if let Some(to) = self.peer_of(out.to) {
+                self.send(peer, to, 0, Message::Forward { sample: out.sample, rank: out.rank, receipt });
+            }
+        }
+        let p = &mut self.peers[peer];
+        let idle = matches!(p.plan.conduct, Conduct::Idle | Conduct::Taker);
+        if p.busy || idle {
+            self.set_timer(peer);
+            return;
+        }
+        let unsent = p.outbox.as_ref().map_or(0, Outbox::unsent);
+        let Some(s) = &mut p.scheduler else { return };
+        if let Some(task) = s.next(now, unsent) {
+            p.busy = true;
+            let ms = match task {
+                Task::Forward { .. } => p.plan.forward_ms,
+                Task::Backward { .. } => p.plan.forward_ms * 3,
+                Task::Step { .. } => p.plan.forward_ms / 2,
+                Task::Close { .. } | Task::Carry { .. } | Task::Restart { .. } => p.plan.forward_ms,
+            };
+            let ms = ms.max(1);
+            s.busy(ms);
+            let generation = p.generation;
+            self.at(self.now + ms, Happening::Done { peer, generation, task });
+            self.started(peer, task, ms);
+        }
+        self.set_timer(peer);
+    }
+
+    fn started(&mut self, peer: usize, task: Task, ms: u64) {
+        match task {
+            Task::Forward { sample, .. } => {
+                if let Some(from) = self.peers[peer].scheduler.as_ref().and_then(|s| s.source(&sample)) {
+                    self.begun(peer, from);
+                }
+            }
+            Task::Backward { sample, lane } => {
+                let receipt = self.backward_receipt(peer, sample, lane);
+                let from = self.peers[peer].scheduler.as_ref().and_then(|s| s.source(&sample));
+                if let Some(to) = from.and_then(|uid| self.peer_of(uid)) {
+                    // The input's gradient leaves before the weights' gradients are computed.
+                    self.send(peer, to, ms * 2 / 5, Message::Gradient { sample, receipt });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn set_timer(&mut self, peer: usize) {
+        let p = &mut self.peers[peer];
+        let a = p.outbox.as_ref().and_then(Outbox::next_tick);
+        let b = p.scheduler.as_ref().and_then(Scheduler::next_overdue);
+        if let Some(at) = [a, b].into_iter().flatten().min() {
+            let at = at.max(self.now + 1);
+            if at < p.wake_at || p.wake_at <= self.now {
+                p.wake_at = at;
+                let generation = p.generation;
+                self.at(at, Happening::Wake { peer, generation });
+            }
+        }
+    }
+
+    pub(super) fn wake(&mut self, peer: usize) {
+        let now = self.now;
+        let p = &mut self.peers[peer];
+        p.wake_at = u64::MAX;
+        if let Some(outbox) = &mut p.outbox {
+            outbox.tick(now);
+        }
+        let lost = p.scheduler.as_mut().map(|s| s.overdue(now)).unwrap_or_default();
+        for given in lost {
+            self.gave_up(peer, given);
+        }
+        let silent = self.peers[peer].outbox.as_mut().map(Outbox::silent).unwrap_or_default();
+        for (about, times, sample) in silent {
+            // Once or twice may be a lost packet; three times in a row is worth its price.
+            if times == 3 && self.peers[peer].plan.conduct == Conduct::Honest {
+                let complaint = Complaint { about, sample, code: ComplaintCode::Silent };
+                let p = &self.peers[peer];
+                let signed = Signed::new(complaint, p.uid, self.state.run(), &*p.signer);
+                self.submit(peer, Submission::Complaint(signed));
+            }
+        }
+        self.pump(peer);
+    }
+
+    pub(super) fn done(&mut self, peer: usize, task: Task) {
+        let now = self.now;
+        if let Task::Step { lane } | Task::Close { lane, .. } | Task::Carry { lane, .. } | Task::Restart { lane, .. } =
+            task
+        {
+            self.lane_receipt(peer, task, lane);
+        }
+        let p = &mut self.peers[peer];
+        p.busy = false;
+        let Some(s) = &mut p.scheduler else { return };
+        s.done(task, now);
+        if !matches!(task, Task::Restart { .. }) {
+            p.leaf(now);
+        }
+        match task {
+            Task::Forward { sample, lane } => {
+                let table = self.state.table_of(sample.table).cloned();
+                let p = &mut self.peers[peer];
+                let offered = match (&mut p.outbox, table) {
+                    (Some(outbox), Some(table)) => outbox.offer(sample, table, now),
+                    (None, _) => true,
+                    _ => false,
+                };
+                if !offered && let Some(given) = p.scheduler.as_mut().and_then(|s| s.lost(sample)) {
+                    self.gave_up(peer, given);
+                }
+                self.reserve_forward(peer, sample, lane);
+            }
+            Task::Backward { .. } if self.peers[peer].stage == 0 => {
+                let second = (self.now / 1_000) as usize;
+                if self.report.complete.len() <= second {
+                    self.report.complete.resize(second + 1, 0);
+                }
+                self.report.complete[second] += 1;
+            }
+            _ => {}
+        }
+        self.pump(peer);
+    }
+
+    // What follows is for strict simulations only.
+
+    /// At the last stage the forward is signed when it is done; elsewhere when it is known whom it goes to.
+    fn reserve_forward(&mut self, peer: usize, sample: Sample, lane: u8) {
+        if self.peers[peer].outbox.is_none() {
+            let uid = self.peers[peer].uid;
+            self.sign_forward(peer, sample, lane, uid, 0);
+        }
+    }
+
+    fn forward_receipt(
+        &mut self,
+        peer: usize,
+        sample: Sample,
+        to: Uid,
+        rank: u8,
+    ) -> Option<Box<Signed<crate::v2::receipt::Receipt>>> {
+        self.peers[peer].book.as_ref()?;
+        let lane = self.peers[peer].scheduler.as_ref()?.lane_of(&sample)?;
+        Some(Box::new(self.sign_forward(peer, sample, lane, to, rank)?))
+    }
+
+    fn sign_forward(
+        &mut self,
+        peer: usize,
+        sample: Sample,
+        lane: u8,
+        to: Uid,
+        detour: u8,
+    ) -> Option<Signed<crate::v2::receipt::Receipt>> {
+        let run = *self.state.run();
+        let last = self.peers[peer].outbox.is_none();
+        let p = &mut self.peers[peer];
+        let (book, s) = (p.book.as_mut()?, p.scheduler.as_ref()?);
+        let l = s.lanes().get(usize::from(lane))?;
+        let at = book.at(lane, l.epoch, l.step);
+        let source = book.inputs.get(&sample).cloned();
+        let input = match source.as_ref().map(|r| &r.body.work) {
+            Some(Work::Forward { output, .. }) => *output,
+            _ => blob("tokens", sample, 0),
+        };
+        let from = source.as_ref().and_then(|r| Some(r.link(&self.state.account(r.by)?)));
+        let output = blob("output", sample, p.uid);
+        let loss = last.then_some(0);
+        let work = Work::Forward { sample, at, from, input, output, loss, to, detour };
+        Some(book.sign(work, p.stage, p.uid, &run, &*p.signer))
+    }
+
+    fn backward_receipt(
+        &mut self,
+        peer: usize,
+        sample: Sample,
+        lane: u8,
+    ) -> Option<Box<Signed<crate::v2::receipt::Receipt>>> {
+        let run = *self.state.run();
+        let p = &mut self.peers[peer];
+        let (book, s) = (p.book.as_mut()?, p.scheduler.as_ref()?);
+        let l = s.lanes().get(usize::from(lane))?;
+        let at = book.at(lane, l.epoch, l.step);
+        let forward = book.forward_of(sample)?.link(&p.signer.account());
+        let source = book.gradients.get(&sample).cloned();
+        let output_gradient = source.as_ref().and_then(|r| match &r.body.work {
+            Work::Backward { input_gradient, .. } => *input_gradient,
+            _ => None,
+        });
+        let from = source.as_ref().and_then(|r| Some(r.link(&self.state.account(r.by)?)));
+        let input_gradient = (p.stage > 0).then(|| blob("gradient", sample, p.uid));
+        let work = Work::Backward { sample, at, forward, from, output_gradient, input_gradient };
+        Some(Box::new(book.sign(work, p.stage, p.uid, &run, &*p.signer)))
+    }
+
+    fn lane_receipt(&mut self, peer: usize, task: Task, lane: u8) {
+        let run = *self.state.run();
+        let every = self.plan.config.lanes.content_every;
+        let root = self.state.base().and_then(|b| b.root(self.peers[peer].stage)).unwrap_or(Digest::ZERO);
+        let p = &mut self.peers[peer];
+        let (Some(book), Some(s)) = (p.book.as_mut(), p.scheduler.as_ref()) else { return };
+        let Some(l) = s.lanes().get(usize::from(lane)) else { return };
+        let at = book.at(lane, l.epoch, l.step);
+        let content = book.content(lane);
+        let work = match task {
+            Task::Step { .. } => {
+                let samples = s.summed(lane).to_vec();
+                Work::Step { at, samples, content: (at.step + 1).is_multiple_of(every).then_some(content) }
+            }
+            Task::Close { .. } => Work::Close { at, content },
+            Task::Carry { base, .. } => Work::Carry { at, base, root, committed: Digest::ZERO, content: None },
+            Task::Restart { .. } => return book.restart(lane, &root),
+            _ => return,
+        };
+        book.sign(work, p.stage, p.uid, &run, &*p.signer);
+    }
+}

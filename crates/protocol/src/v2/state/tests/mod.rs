@@ -1,0 +1,2 @@
+//! The rules one by one; [`super::super::sim`] drives them all together.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
