@@ -20,6 +20,7 @@ mod link_fault;
 pub mod outbox;
 pub mod status;
 pub mod tokens;
+pub mod workbench;
 
 use std::{
     net::SocketAddr,
