@@ -161,7 +161,7 @@ impl Default for TallyConfig {
 pub struct TablesConfig {
     /// Milliseconds between two tables at least.
     pub min_ms: u64,
-    /// Milliseconds after which there is a new one also if nobody came or went: rates change.
+    /// Milliseconds after which there is a new one also if nobody came or went: rates change, and partners should.
     pub max_ms: u64,
     /// Milliseconds after reading a table before a head uses it, so that the others have read it too.
     pub settle_ms: u64,
@@ -169,7 +169,7 @@ pub struct TablesConfig {
 
 impl Default for TablesConfig {
     fn default() -> Self {
-        Self { min_ms: 5_000, max_ms: 120_000, settle_ms: 1_000 }
+        Self { min_ms: 5_000, max_ms: 300_000, settle_ms: 1_000 }
     }
 }
 

@@ -53,8 +53,13 @@ pub enum Event {
     },
     /// A ghost, or a miner that moves, holds its stage's base.
     Ready(Signed<Ready>),
-    /// Tallies of miners, by slot ascending, each miner once.
-    Tallies(Vec<Signed<Tally>>),
+    /// Tallies of miners.
+    Tallies {
+        /// Newest finalised block when they came in: only a later one can be their beacon.
+        height: u32,
+        /// By slot ascending, each miner once.
+        all: Vec<Signed<Tally>>,
+    },
     /// A peer leaves.
     Left(Signed<Leave>),
     /// A miner has not tallied for too long.
@@ -134,7 +139,7 @@ impl Event {
             Self::Genesis(_) => "genesis",
             Self::Joined { .. } => "joined",
             Self::Ready(_) => "ready",
-            Self::Tallies(_) => "tallies",
+            Self::Tallies { .. } => "tallies",
             Self::Left(_) => "left",
             Self::Silent { .. } => "silent",
             Self::Block { .. } => "block",

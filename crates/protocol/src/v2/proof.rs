@@ -60,7 +60,8 @@ impl Proof {
                     && x != y
                     && (x.number == y.number
                         || x.leaves == y.leaves && x.root != y.root
-                        || (x.number < y.number) != (x.leaves <= y.leaves));
+                        || x.number < y.number && x.leaves > y.leaves
+                        || x.number > y.number && x.leaves < y.leaves);
                 let who = account(a.by).ok_or(NoProof)?;
                 let signed = clash && a.verify(run, &who).is_ok() && b.verify(run, &who).is_ok();
                 if signed { Ok(Culprit::Peer(a.by)) } else { Err(NoProof) }

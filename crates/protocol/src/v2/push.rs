@@ -14,6 +14,8 @@ pub const MAX_HEADER: usize = 512;
 pub struct Header {
     /// Forward, Backward or Drop.
     pub receipt: Signed<Receipt>,
+    /// Of a forward: 0 to the pathway's miner, else the rank of the detour. Not part of the receipt: one receipt may have to go to several.
+    pub rank: u8,
     /// Bytes that follow.
     pub length: u32,
 }

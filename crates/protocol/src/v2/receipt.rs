@@ -11,7 +11,7 @@ use super::{
     sample::Sample,
     signed::{Body, Signed},
 };
-use crate::{Digest, Epoch, Uid, keys::Account};
+use crate::{Digest, Epoch, keys::Account};
 
 /// One lane of a miner.
 pub type Lane = u8;
@@ -70,10 +70,8 @@ pub enum Work {
         output: Digest,
         /// Bits of the f32 loss at the last stage.
         loss: Option<u32>,
-        /// Whom the output is pushed to; itself at the last stage.
-        to: Uid,
-        /// 0 if `to` is the pathway's, else its rank among the detours.
-        detour: u8,
+        /// As what it took the sample: 0 as the pathway's miner, else the rank of the detour.
+        rank: u8,
     },
     /// A stage's backward pass over one sample.
     Backward {

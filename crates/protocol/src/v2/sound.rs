@@ -8,7 +8,6 @@ use parity_scale_codec::{Decode, Encode};
 use super::{
     config::RunConfig,
     receipt::{At, Receipt, Work},
-    sample::Sample,
     signed::Signed,
     table::Table,
 };
@@ -26,9 +25,6 @@ pub enum Flaw {
     /// Not on the sample's pathway, and not the detour that was named.
     #[error("the sample's pathway does not lead to this miner")]
     NotOnPathway,
-    /// Passed on to another than pathway or detour say.
-    #[error("the output went to a miner that is neither the pathway's nor the named detour")]
-    WrongReceiver,
     /// Turns were skipped without a crash, or a turn is used twice.
     #[error("the turn is not the next one")]
     WrongTurn,
@@ -91,18 +87,17 @@ pub fn leaf(bytes: &[u8], index: u64, author: Author<'_>, run: &Digest) -> Resul
 /// The flaw.
 pub fn alone(config: &RunConfig, author: Author<'_>, work: &Work, table: Option<&Table>) -> Result<(), Flaw> {
     match work {
-        Work::Forward { sample, at, from, to, detour, loss, .. } => {
+        Work::Forward { sample, at, from, rank, loss, .. } => {
             bounds(config, at)?;
             need(from.is_none() == (author.stage == 0), Flaw::WrongShape)?;
             need(loss.is_some() == last(config, author.stage), Flaw::WrongShape)?;
             let Some(table) = table else { return Ok(()) };
-            // Which rank led here is the sender's receipt to say; any rank is a way here.
-            need(on_pathway(table, *sample, author.stage, author.uid), Flaw::NotOnPathway)?;
-            if last(config, author.stage) {
-                need(*to == author.uid && *detour == 0, Flaw::WrongReceiver)
+            let here = if author.stage == 0 {
+                *rank == 0 && sample.head == author.uid && table.place(author.uid, sample.turn).is_some()
             } else {
-                need(table.leads_to(*sample, author.stage + 1, *detour, *to), Flaw::WrongReceiver)
-            }
+                table.leads_to(*sample, author.stage, *rank, author.uid)
+            };
+            need(here, Flaw::NotOnPathway)
         }
         Work::Backward { at, from, output_gradient, input_gradient, .. } => {
             bounds(config, at)?;
@@ -141,12 +136,11 @@ pub fn forward_from(
     run: &Digest,
 ) -> Result<(), Flaw> {
     let Work::Forward { sample, from, input, .. } = own else { return Err(Flaw::WrongSource) };
-    let Work::Forward { sample: theirs, output, to, .. } = &source.body.work else { return Err(Flaw::WrongSource) };
+    let Work::Forward { sample: theirs, output, .. } = &source.body.work else { return Err(Flaw::WrongSource) };
     let right = sender.stage + 1 == author.stage
         && !last(config, sender.stage)
         && sample == theirs
         && input == output
-        && *to == author.uid
         && *from == Some(source.link(sender.account))
         && source.by == sender.uid
         && source.verify(run, sender.account).is_ok();
@@ -192,17 +186,6 @@ pub fn backward_from(
                 && source.verify(run, sender.account).is_ok();
             need(right, Flaw::WrongSource)
         }
-    }
-}
-
-/// On the pathway, or one of the detours.
-#[must_use]
-pub fn on_pathway(table: &Table, sample: Sample, stage: Stage, uid: Uid) -> bool {
-    // Before the first stage nobody can take a detour.
-    if stage == 0 {
-        sample.head == uid && table.place(uid, sample.turn).is_some()
-    } else {
-        table.miners(stage).any(|m| m == uid)
     }
 }
 

@@ -31,6 +31,8 @@ use super::{
 };
 use crate::{Epoch, Stage, Uid};
 
+/// Resolved samples that are remembered.
+pub const SEEN_KEPT: usize = 4_096;
 /// Loop times that the median is taken of.
 const LOOPS_KEPT: usize = 32;
 
@@ -118,10 +120,15 @@ pub struct Scheduler {
     open: BTreeMap<Sample, Open>,
     /// In order of `since`: what is given up when it gets too old.
     waiting: VecDeque<(u64, Sample)>,
+    /// Samples that were resolved not long ago, and whether with a gradient: they are not taken a second time.
+    seen: BTreeMap<Sample, bool>,
+    seen_order: VecDeque<Sample>,
     turn: u32,
     table: Option<Arc<Table>>,
     next_table: Option<(u64, Arc<Table>)>,
     loops: VecDeque<u64>,
+    /// Rounds of giving up since a gradient came: patience doubles, or a loop longer than the floor would never be measured.
+    losses: u32,
     epoch: Epoch,
     /// Clock by which lanes of an ended epoch close with what they have.
     hurry: Option<u64>,
@@ -154,10 +161,13 @@ impl Scheduler {
             gradients: VecDeque::new(),
             open: BTreeMap::new(),
             waiting: VecDeque::new(),
+            seen: BTreeMap::new(),
+            seen_order: VecDeque::new(),
             turn: u32::try_from(counts.turns).unwrap_or(u32::MAX),
             table: None,
             next_table: None,
             loops: VecDeque::new(),
+            losses: 0,
             epoch,
             hurry: None,
             base,
@@ -265,6 +275,9 @@ impl Scheduler {
         if self.open.contains_key(&sample) || self.inputs.iter().any(|(s, _)| *s == sample) {
             return PushCode::Duplicate;
         }
+        if let Some(done) = self.seen.get(&sample) {
+            return if *done { PushCode::Duplicate } else { PushCode::Stale };
+        }
         if self.epoch >= self.config.training.epochs {
             return PushCode::Closing;
         }
@@ -286,6 +299,7 @@ impl Scheduler {
             return PushCode::Duplicate;
         }
         open.gradient = true;
+        self.losses = 0;
         let loop_ms = now.saturating_sub(open.since);
         self.gradients.push_back(sample);
         if self.loops.len() >= LOOPS_KEPT {
@@ -314,7 +328,8 @@ impl Scheduler {
     }
 
     fn patience(&self) -> u64 {
-        self.loop_ms().unwrap_or(0).saturating_mul(3).max(self.floor())
+        let patience = self.loop_ms().unwrap_or(0).saturating_mul(3).max(self.floor());
+        patience.saturating_mul(1 << self.losses.min(6))
     }
 
     /// Nearer to the last stage less: who is next to a culprit gives up first, and the others hear of it.
@@ -339,6 +354,12 @@ impl Scheduler {
         Some(given)
     }
 
+    /// The connection to a peer is lost, or the ledger says that it is gone: no gradient will come from it.
+    pub fn gone(&mut self, peer: Uid) -> Vec<Given> {
+        let there: Vec<Sample> = self.open.iter().filter(|(_, o)| o.to == Some(peer)).map(|(s, _)| *s).collect();
+        there.into_iter().filter_map(|sample| self.lost(sample)).collect()
+    }
+
     /// Samples that are given up now: their places are free again.
     pub fn overdue(&mut self, now: u64) -> Vec<Given> {
         if self.waiting.front().is_none_or(|(since, _)| now.saturating_sub(*since) < self.floor()) {
@@ -353,6 +374,9 @@ impl Scheduler {
             if self.open.get(&sample).is_some_and(|o| o.since == since) {
                 lost.extend(self.lost(sample));
             }
+        }
+        if !lost.is_empty() {
+            self.losses = self.losses.saturating_add(1);
         }
         lost
     }
@@ -370,6 +394,19 @@ impl Scheduler {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             if summed {
                 lane.summed.push(*sample);
+            }
+            self.remember(*sample, summed);
+        }
+    }
+
+    /// A sample is not to be taken again. After a restart: for those in the tail of the log ([`SEEN_KEPT`] of them).
+    pub fn remember(&mut self, sample: Sample, done: bool) {
+        if self.seen.insert(sample, done).is_none() {
+            self.seen_order.push_back(sample);
+            if self.seen_order.len() > SEEN_KEPT
+                && let Some(oldest) = self.seen_order.pop_front()
+            {
+                self.seen.remove(&oldest);
             }
         }
     }
@@ -423,11 +460,16 @@ impl Scheduler {
         None
     }
 
-    /// The fullest lane that still has a place, so that one drains while the others fill.
+    /// The fullest lane that still has a place, so that one drains while the others fill; among equals the one with the fewest steps, so that all
+    /// come to the epoch's end together.
     fn lane_with_a_place(&self) -> Option<u8> {
         let stale = self.config.lanes.max_stale;
         let open = |lane: &Lane| lane.places(self.per_step, stale, self.config.training.epochs);
-        (0u8..).zip(&self.lanes).filter(|(_, l)| open(l) > 0).min_by_key(|(_, l)| open(l)).map(|(i, _)| i)
+        (0u8..)
+            .zip(&self.lanes)
+            .filter(|(_, l)| open(l) > 0)
+            .min_by_key(|(_, l)| (open(l), l.epoch, l.step))
+            .map(|(i, _)| i)
     }
 
     fn forward(&mut self) -> Option<Task> {

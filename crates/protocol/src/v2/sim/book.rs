@@ -20,7 +20,11 @@ pub struct Book {
     pub leaves: Vec<(Stage, Signed<Receipt>)>,
     /// What came with an input, and with a gradient.
     pub inputs: BTreeMap<Sample, Signed<Receipt>>,
+    /// Every receipt that it was shown or signed, by link.
+    pub links: BTreeMap<Digest, Signed<Receipt>>,
     pub gradients: BTreeMap<Sample, Signed<Receipt>>,
+    /// As what it took a sample.
+    pub ranks: BTreeMap<Sample, u8>,
     forwards: BTreeMap<Sample, Signed<Receipt>>,
     versions: BTreeMap<u8, Digest>,
     /// Next number to be signed.
@@ -50,6 +54,7 @@ impl Book {
         let receipt = Signed::new(Receipt { sequence: self.sequence, work }, uid, run, signer);
         self.sequence += 1;
         self.leaves.push((stage, receipt.clone()));
+        self.links.insert(receipt.link(&signer.account()), receipt.clone());
         match &receipt.body.work {
             Work::Forward { sample, .. } => {
                 self.forwards.insert(*sample, receipt.clone());

@@ -64,16 +64,16 @@ pub fn receipts_hold(sim: &Sim) -> usize {
             let table = own.body.work.sample().and_then(|s| sim.tables.get(s.table as usize));
             sound::alone(config, author, &own.body.work, table.map(|t| &**t)).unwrap();
             match &own.body.work {
-                Work::Forward { sample, .. } if *stage > 0 => {
-                    let source = &book.inputs[sample];
+                Work::Forward { from: Some(from), .. } => {
+                    let source = &book.links[from];
                     let sender = author_of(sim, source.by, stage - 1);
                     sound::forward_from(config, author, &own.body.work, source, sender.author(), run).unwrap();
                 }
-                Work::Backward { sample, at, .. } => {
+                Work::Backward { sample, at, forward, from, .. } => {
                     assert!(backwards.insert(*sample), "one backward of a sample");
                     open.entry(at.lane).or_default().push(*sample);
-                    let forward = book.forward_of(*sample).unwrap();
-                    let source = book.gradients.get(sample);
+                    let forward = &book.links[forward];
+                    let source = from.as_ref().map(|link| &book.links[link]);
                     let sender = source.map(|s| author_of(sim, s.by, stage + 1));
                     let source = source.zip(sender.as_ref().map(Whole::author));
                     sound::backward_from(config, author, &own.body.work, forward, source, run).unwrap();

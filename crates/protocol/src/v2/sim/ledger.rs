@@ -6,9 +6,11 @@ use crate::{
     keys::{Account, Signer},
     v2::{
         audit::{self, Quota, Range},
+        code::Refusal as R,
         ledger::{Entry, Event, Stake},
         merge::Reason,
         message::{Assurance, Fault as Failing, Finding, Join, Part, Role, SignedJoin},
+        proof::Proof,
         signed::Signed,
         state::{State, Status, Submission, View},
     },
@@ -81,13 +83,19 @@ impl Sim {
                 self.state.admit_verified(said, now_ms)
             };
             match answer {
-                Ok(Some(Event::Tallies(mut one))) => tallies.append(&mut one),
+                Ok(Some(Event::Tallies { mut all, .. })) => tallies.append(&mut all),
                 Ok(Some(event)) => self.append(event),
                 Ok(None) => {}
-                Err(code) => self.refused(&again.0, &again.1, code),
+                Err(code) => {
+                    self.refused(&again.0, &again.1, code);
+                    // What it signed is the proof: nobody has to vote.
+                    if let (Submission::Ready(ready), R::WrongRoot, true) = (again.1, code, self.plan.strict) {
+                        self.append(Event::Offence(Proof::Base(Box::new(ready))));
+                    }
+                }
             }
         }
-        let (event, rest) = State::batch(tallies);
+        let (event, rest) = State::batch(tallies, self.block);
         for tally in rest {
             if let Some(account) = self.state.account(tally.by) {
                 self.inbox.push((account, Submission::Tally(tally)));
@@ -105,11 +113,10 @@ impl Sim {
         panic!("the rules demand without end");
     }
 
-    fn refused(&mut self, from: &Account, said: &Submission, code: crate::v2::code::Refusal) {
+    fn refused(&mut self, from: &Account, said: &Submission, code: R) {
         let honest =
             |sim: &Self, uid: Uid| sim.peer_of(uid).is_some_and(|p| sim.peers[p].plan.conduct == Conduct::Honest);
         // What honest peers say may come too late; it is never wrong in itself.
-        use crate::v2::code::Refusal as R;
         if let Some(uid) = self.state.slot(from)
             && honest(self, uid)
         {
@@ -139,7 +146,7 @@ impl Sim {
 
     /// What a validator notes before an entry is applied.
     fn before(&mut self, event: &Event) {
-        if let Event::Tallies(all) = event {
+        if let Event::Tallies { all, .. } = event {
             for signed in all {
                 let Some(m) = self.state.members().get(&signed.by) else { continue };
                 self.docket.tallied(Range {

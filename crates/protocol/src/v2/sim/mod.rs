@@ -116,6 +116,7 @@ enum Happening {
     Block,
     Fault(usize),
     Start { peer: usize },
+    Broken { uid: Uid },
 }
 
 struct Event {
@@ -145,6 +146,8 @@ impl Ord for Event {
 const EPOCH_MS: u64 = 1_800_000_000_000;
 /// How often the orchestrator looks at its post, milliseconds.
 const ORCHESTRATOR_MS: u64 = 100;
+/// After so long the peers of a dead process notice that the connection is lost, milliseconds.
+const NOTICED_MS: u64 = 3_000;
 /// Slots of miners begin here; validators have those below.
 const FIRST_MINER: Uid = 1_000;
 
@@ -206,7 +209,7 @@ impl Sim {
         };
         sim.open();
         for miner in sim.plan.miners.clone() {
-            sim.add(miner, 0);
+            sim.add(miner, miner.start_ms);
         }
         for index in 0..sim.plan.faults.len() {
             let at = sim.plan.faults[index].0;
@@ -252,10 +255,8 @@ impl Sim {
 
     /// Run to the end of the plan.
     pub fn run(&mut self) -> &Report {
-        while let Some(Reverse(event)) = self.heap.pop() {
-            if event.at > self.plan.until_ms {
-                break;
-            }
+        while self.heap.peek().is_some_and(|Reverse(e)| e.at <= self.plan.until_ms) {
+            let Some(Reverse(event)) = self.heap.pop() else { break };
             self.now = event.at;
             self.report.events += 1;
             self.happen(event.what);
@@ -265,6 +266,12 @@ impl Sim {
             self.stop_counting(index);
         }
         &self.report
+    }
+
+    /// Run on to a later end.
+    pub fn go_on(&mut self, until_ms: u64) -> &Report {
+        self.plan.until_ms = until_ms;
+        self.run()
     }
 
     fn happen(&mut self, what: Happening) {
@@ -330,6 +337,7 @@ impl Sim {
                 self.at(self.now + self.plan.block_ms, Happening::Block);
             }
             Happening::Fault(index) => self.fault(index),
+            Happening::Broken { uid } => self.broken(uid),
             Happening::Start { peer } => {
                 self.peers[peer].up = true;
                 let generation = self.peers[peer].generation;
@@ -366,6 +374,8 @@ impl Sim {
     fn kill(&mut self, peer: usize) {
         self.stop_counting(peer);
         self.peers[peer].die();
+        let uid = self.peers[peer].uid;
+        self.at(self.now + NOTICED_MS, Happening::Broken { uid });
     }
 
     fn stop_counting(&mut self, peer: usize) {

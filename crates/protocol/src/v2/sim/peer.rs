@@ -255,6 +255,11 @@ impl Sim {
             scheduler.table(table, now);
         }
         if let Some(book) = &mut p.book {
+            for (_, receipt) in &book.leaves {
+                if let Some(sample) = receipt.body.work.sample() {
+                    scheduler.remember(sample, true);
+                }
+            }
             book.begin(choice.lanes, &root);
         }
         p.outbox = (stage + 1 < config.stages()).then(|| Outbox::new(stage + 1, config.lanes.detour_ms));
@@ -357,6 +362,8 @@ impl Sim {
                     if s.gradient(sample, now) == PushCode::Taken
                         && let (Some(book), Some(receipt)) = (&mut p.book, receipt)
                     {
+                        let link = self.state.account(receipt.by).map(|a| receipt.link(&a));
+                        book.links.extend(link.map(|l| (l, (*receipt).clone())));
                         book.gradients.insert(sample, *receipt);
                     }
                 }
@@ -421,7 +428,10 @@ impl Sim {
         let code = s.input(sample, from);
         match (code, &mut p.book, receipt) {
             (PushCode::Taken, Some(book), Some(receipt)) => {
+                let link = self.state.account(receipt.by).map(|a| receipt.link(&a));
+                book.links.extend(link.map(|l| (l, (*receipt).clone())));
                 book.inputs.insert(sample, *receipt);
+                book.ranks.insert(sample, rank);
             }
             (PushCode::Taken, ..) => {}
             _ => self.begun(to, from),
@@ -452,6 +462,27 @@ impl Sim {
         }
     }
 
+    /// Connections to a dead process are lost.
+    pub(super) fn broken(&mut self, uid: Uid) {
+        let Some(stage) = self.peer_of(uid).map(|p| self.peers[p].stage) else { return };
+        for peer in 0..self.peers.len() {
+            let p = &mut self.peers[peer];
+            if !p.up || p.stage.abs_diff(stage) != 1 {
+                continue;
+            }
+            p.credit.reset(uid);
+            let Some(s) = &mut p.scheduler else { continue };
+            let given = s.gone(uid);
+            if let Some(outbox) = &mut p.outbox {
+                outbox.reset(uid);
+            }
+            for given in given {
+                self.gave_up(peer, crate::v2::schedule::Given { to: None, ..given });
+            }
+            self.pump(peer);
+        }
+    }
+
     /// Everything that can be begun is begun.
     pub(super) fn pump(&mut self, peer: usize) {
         let now = self.now;
@@ -459,7 +490,7 @@ impl Sim {
             if let Some(old) = out.cancel.and_then(|uid| self.peer_of(uid)) {
                 self.send(peer, old, 0, Message::Cancel { sample: out.sample });
             }
-            let receipt = self.forward_receipt(peer, out.sample, out.to, out.rank);
+            let receipt = self.forward_receipt(peer, out.sample);
             if out.rank > 0
                 && let Some(s) = &mut self.peers[peer].scheduler
             {
@@ -558,6 +589,9 @@ impl Sim {
         {
             self.lane_receipt(peer, task, lane);
         }
+        if let Task::Forward { sample, lane } = task {
+            self.sign_forward(peer, sample, lane);
+        }
         let p = &mut self.peers[peer];
         p.busy = false;
         let Some(s) = &mut p.scheduler else { return };
@@ -566,7 +600,7 @@ impl Sim {
             p.leaf(now);
         }
         match task {
-            Task::Forward { sample, lane } => {
+            Task::Forward { sample, .. } => {
                 let table = self.state.table_of(sample.table).cloned();
                 let p = &mut self.peers[peer];
                 let offered = match (&mut p.outbox, table) {
@@ -577,7 +611,6 @@ impl Sim {
                 if !offered && let Some(given) = p.scheduler.as_mut().and_then(|s| s.lost(sample)) {
                     self.gave_up(peer, given);
                 }
-                self.reserve_forward(peer, sample, lane);
             }
             Task::Backward { .. } if self.peers[peer].stage == 0 => {
                 let second = (self.now / 1_000) as usize;
@@ -593,34 +626,11 @@ impl Sim {
 
     // What follows is for strict simulations only.
 
-    /// At the last stage the forward is signed when it is done; elsewhere when it is known whom it goes to.
-    fn reserve_forward(&mut self, peer: usize, sample: Sample, lane: u8) {
-        if self.peers[peer].outbox.is_none() {
-            let uid = self.peers[peer].uid;
-            self.sign_forward(peer, sample, lane, uid, 0);
-        }
+    fn forward_receipt(&mut self, peer: usize, sample: Sample) -> Option<Box<Signed<crate::v2::receipt::Receipt>>> {
+        self.peers[peer].book.as_ref()?.forward_of(sample).cloned().map(Box::new)
     }
 
-    fn forward_receipt(
-        &mut self,
-        peer: usize,
-        sample: Sample,
-        to: Uid,
-        rank: u8,
-    ) -> Option<Box<Signed<crate::v2::receipt::Receipt>>> {
-        self.peers[peer].book.as_ref()?;
-        let lane = self.peers[peer].scheduler.as_ref()?.lane_of(&sample)?;
-        Some(Box::new(self.sign_forward(peer, sample, lane, to, rank)?))
-    }
-
-    fn sign_forward(
-        &mut self,
-        peer: usize,
-        sample: Sample,
-        lane: u8,
-        to: Uid,
-        detour: u8,
-    ) -> Option<Signed<crate::v2::receipt::Receipt>> {
+    fn sign_forward(&mut self, peer: usize, sample: Sample, lane: u8) -> Option<()> {
         let run = *self.state.run();
         let last = self.peers[peer].outbox.is_none();
         let p = &mut self.peers[peer];
@@ -635,8 +645,10 @@ impl Sim {
         let from = source.as_ref().and_then(|r| Some(r.link(&self.state.account(r.by)?)));
         let output = blob("output", sample, p.uid);
         let loss = last.then_some(0);
-        let work = Work::Forward { sample, at, from, input, output, loss, to, detour };
-        Some(book.sign(work, p.stage, p.uid, &run, &*p.signer))
+        let rank = book.ranks.get(&sample).copied().unwrap_or(0);
+        let work = Work::Forward { sample, at, from, input, output, loss, rank };
+        book.sign(work, p.stage, p.uid, &run, &*p.signer);
+        Some(())
     }
 
     fn backward_receipt(

@@ -40,6 +40,8 @@ pub struct MinerPlan {
     pub latency_ms: u64,
     /// Milliseconds that a boundary tensor takes on its link.
     pub transfer_ms: u64,
+    /// When its process starts.
+    pub start_ms: u64,
     /// Its conduct.
     pub conduct: Conduct,
 }
@@ -174,7 +176,7 @@ pub fn config(stages: u16, interval_ms: u64, orchestrator: Account) -> RunConfig
     config.tally.interval_ms = interval_ms;
     config.tally.beat_ms = interval_ms / 2;
     config.tables.min_ms = interval_ms / 4;
-    config.tables.max_ms = interval_ms * 2;
+    config.tables.max_ms = interval_ms * 10;
     config.tables.settle_ms = 500;
     config
 }
@@ -182,7 +184,7 @@ pub fn config(stages: u16, interval_ms: u64, orchestrator: Account) -> RunConfig
 /// A plan with `per_stage` honest miners in each stage, all alike.
 #[must_use]
 pub fn even(stages: u16, per_stage: usize, interval_ms: u64, until_ms: u64, orchestrator: Account) -> Plan {
-    let miner = MinerPlan { forward_ms: 25, latency_ms: 10, transfer_ms: 5, conduct: Conduct::Honest };
+    let miner = MinerPlan { forward_ms: 25, latency_ms: 10, transfer_ms: 5, start_ms: 0, conduct: Conduct::Honest };
     Plan {
         seed: 1,
         config: config(stages, interval_ms, orchestrator),

@@ -120,7 +120,7 @@ impl State {
                     return Ok(None);
                 }
                 self.check_tally(&s, self.clock_at(now_ms))?;
-                Event::Tallies(vec![s])
+                Event::Tallies { height: self.core.height, all: vec![s] }
             }
             Submission::Ready(s) => {
                 self.check_ready(&s)?;
@@ -171,9 +171,10 @@ impl State {
         signed.verify(&self.run, from).map_err(|_| Refusal::NotYours)
     }
 
-    /// Several admitted tallies as one entry: by slot, of each miner the first. What is left over is the second value.
+    /// Several admitted tallies as one entry, at the chain's `height` as the orchestrator sees it: by slot, of each miner the first. What is left
+    /// over is the second value.
     #[must_use]
-    pub fn batch(mut tallies: Vec<Signed<Tally>>) -> (Option<Event>, Vec<Signed<Tally>>) {
+    pub fn batch(mut tallies: Vec<Signed<Tally>>, height: u32) -> (Option<Event>, Vec<Signed<Tally>>) {
         tallies.sort_by_key(|t| (t.by, t.body.number));
         let mut rest = Vec::new();
         let mut one: Vec<Signed<Tally>> = Vec::with_capacity(tallies.len());
@@ -184,6 +185,6 @@ impl State {
                 one.push(tally);
             }
         }
-        ((!one.is_empty()).then_some(Event::Tallies(one)), rest)
+        ((!one.is_empty()).then_some(Event::Tallies { height, all: one }), rest)
     }
 }

@@ -69,7 +69,7 @@ impl State {
         match event {
             Event::Joined { join, .. } => join.verify(&self.run),
             Event::Ready(s) => self.signed_by_holder(s),
-            Event::Tallies(all) => all.iter().try_for_each(|s| self.signed_by_holder(s)),
+            Event::Tallies { all, .. } => all.iter().try_for_each(|s| self.signed_by_holder(s)),
             Event::Left(s) => self.signed_by_holder(s),
             Event::Shards(s) => self.signed_by_holder(s),
             Event::Finding(s) => self.signed_by_holder(s),
@@ -131,7 +131,7 @@ impl State {
             Event::Genesis(shards) => self.genesis(shards),
             Event::Joined { join, uid, stage } => self.joined(join, *uid, *stage),
             Event::Ready(ready) => self.ready(ready),
-            Event::Tallies(all) => self.tallies(all),
+            Event::Tallies { height, all } => self.tallies(*height, all),
             Event::Left(leave) => self.left(leave.by, leave.body.at_ms),
             Event::Silent { uid } => self.silent(*uid),
             Event::Block { number, hash } => self.noted(*number, *hash),

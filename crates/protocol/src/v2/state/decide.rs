@@ -35,6 +35,7 @@ impl State {
             return Some(Event::Excluded { uid: *uid });
         }
         if let Some((number, hash)) = view.block
+            && number > core.height
             && core.block.is_none_or(|b| number > b.number)
             && (core.unbeaconed > 0 || self.waits_for_blocks())
         {

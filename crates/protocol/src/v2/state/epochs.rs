@@ -13,7 +13,7 @@ use super::{
         signed::Signed,
         table::{Candidate, Lines, Table},
     },
-    BASES_KEPT, EPOCHS_KEPT, State, TABLES_KEPT,
+    BASES_KEPT, EPOCHS_KEPT, FRUITLESS, State, TABLES_KEPT, TRIAL,
     apply::{Check, must},
 };
 use crate::{Digest, Epoch, Stage, Uid};
@@ -39,11 +39,10 @@ impl State {
             return false;
         }
         if c.tables.is_empty() {
-            let min = u32::from(self.config.epoch.min_miners);
-            let waiting = c.deadlines.len() as u32 > c.working.iter().sum::<u32>();
-            let quiet = clock.saturating_sub(c.newest_join);
-            let patient = quiet >= self.config.epoch.gather_ms && !waiting || quiet >= self.config.epoch.ghost_ms;
-            return c.working.iter().all(|n| *n >= min) && patient;
+            // Nobody is waited for beyond that: whoever comes later is a ghost like any other.
+            let least = u32::from(self.config.epoch.min_miners);
+            let gathered = c.mustered.is_some_and(|since| clock.saturating_sub(since) >= self.config.epoch.gather_ms);
+            return gathered && c.working.iter().all(|n| *n >= least);
         }
         let since = clock.saturating_sub(c.table_clock);
         c.working.iter().all(|n| *n > 0) && since >= t.min_ms && (c.table_due || since >= t.max_ms)
@@ -51,14 +50,25 @@ impl State {
 
     /// What the next table is made of.
     fn next_lines(&self) -> Option<Lines> {
-        let mut roster: Vec<Vec<Candidate>> = vec![Vec::new(); usize::from(self.config.stages())];
+        let stages = usize::from(self.config.stages());
+        let number = self.table().map_or(0, |t| t.number().saturating_add(1));
+        let mut roster: Vec<Vec<Candidate>> = vec![Vec::new(); stages];
+        // Those who complete nothing are let in only now and then, and where there is nobody else.
+        let mut fruitless = roster.clone();
         for (uid, m) in self.core.members.iter().filter(|(_, m)| m.works()) {
             let turns = u32::try_from(m.tally.counts.turns).unwrap_or(u32::MAX);
             let candidate = Candidate { uid: *uid, rate: m.rate, doubted: m.doubted(), turns };
-            roster.get_mut(usize::from(m.stage))?.push(candidate);
+            let list =
+                if m.fruitless < FRUITLESS || number.is_multiple_of(TRIAL) { &mut roster } else { &mut fruitless };
+            list.get_mut(usize::from(m.stage))?.push(candidate);
         }
-        let (number, first) = match self.table() {
-            None => (0, 0),
+        for (list, others) in roster.iter_mut().zip(fruitless) {
+            if list.is_empty() {
+                *list = others;
+            }
+        }
+        let first = match self.table() {
+            None => 0,
             Some(old) => {
                 // After the farthest place that anybody tallied.
                 let turns = |uid: Uid| {
@@ -66,7 +76,7 @@ impl State {
                     u32::try_from(turns).unwrap_or(u32::MAX)
                 };
                 let farthest = old.miners(0).filter_map(|uid| old.place(uid, turns(uid))).max().unwrap_or(0);
-                (old.number().saturating_add(1), old.lines().first.saturating_add(farthest))
+                old.lines().first.saturating_add(farthest)
             }
         };
         Lines::new(self.config.seed, number, first, &roster)

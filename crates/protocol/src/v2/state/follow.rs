@@ -98,13 +98,15 @@ impl State {
             return Err(Distrust::Gap { got: page.from, need: self.core.head.length });
         }
         for entry in &page.entries {
-            if let Event::Block { number, hash } = &entry.event {
-                if chain.hash(*number).is_some_and(|own| own != *hash) {
-                    return Err(Distrust::OtherChain { number: *number });
-                }
+            if let Event::Block { number, hash } = &entry.event
+                && chain.hash(*number).is_some_and(|own| own != *hash)
+            {
+                return Err(Distrust::OtherChain { number: *number });
+            }
+            if let Event::Block { number: noted, .. } | Event::Tallies { height: noted, .. } = &entry.event {
                 let limit = self.config.audit.lag_blocks;
-                if let Some(seen) = chain.newest().filter(|seen| chain.live() && seen.saturating_sub(limit) > *number) {
-                    return Err(Distrust::Lag { noted: *number, seen, limit });
+                if let Some(seen) = chain.newest().filter(|seen| chain.live() && seen.saturating_sub(limit) > *noted) {
+                    return Err(Distrust::Lag { noted: *noted, seen, limit });
                 }
             }
             each(self, &entry.event);

@@ -139,7 +139,6 @@ impl State {
                     m.accused_by.clear();
                 }
                 self.core.deadlines.insert((deadline, uid));
-                self.core.newest_join = clock;
             }
         }
         Ok(())
@@ -166,12 +165,16 @@ impl State {
             next_close: self.core.epoch,
             closed_samples,
             complaints: 0,
+            fruitless: 0,
             accused_by: Default::default(),
         }
     }
 
     /// Half of what the stage's miners do on average.
     fn newcomers_rate(&self, stage: Stage) -> u64 {
+        if self.core.tables.is_empty() {
+            return FIRST_RATE;
+        }
         let (sum, n) = self
             .core
             .members
@@ -220,9 +223,14 @@ impl State {
             m.next_close = epoch;
             m.measured = (clock, m.samples(), m.tally.counts.busy_ms);
             m.closed_samples = m.samples();
+            m.fruitless = 0;
         }
         self.core.deadlines.insert((deadline, uid));
         self.count(uid, true);
+        let least = u32::from(self.config.epoch.min_miners);
+        if self.core.mustered.is_none() && self.core.working.iter().all(|n| *n >= least) {
+            self.core.mustered = Some(clock);
+        }
         self.core.table_due = true;
         Ok(())
     }
@@ -302,7 +310,7 @@ impl State {
         }
         let stages = usize::from(self.config.stages());
         let mut sums = vec![(0u64, 0u32); stages];
-        for m in self.core.members.values().filter(|m| m.works() || m.status == Status::Ghost) {
+        for m in self.core.members.values().filter(|m| m.works()) {
             if let Some((sum, n)) = sums.get_mut(usize::from(m.moving.unwrap_or(m.stage))) {
                 *sum = sum.saturating_add(m.rate);
                 *n += 1;

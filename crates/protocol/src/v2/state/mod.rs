@@ -45,6 +45,10 @@ use crate::{Digest, Epoch, Stage, Uid, keys::Account};
 
 /// Tables that stay known, so that samples on their way stay valid.
 pub const TABLES_KEPT: usize = 4;
+/// Measurements in a row without a sample after which a miner is left out of the tables, but for every [`TRIAL`]th.
+pub const FRUITLESS: u8 = 2;
+/// Every so many tables those are let in again, to show that they can.
+pub const TRIAL: u32 = 8;
 /// Bases that a newcomer may begin with.
 pub const BASES_KEPT: usize = 2;
 /// Merged epochs whose contributions are remembered, for late fraud and for scores.
@@ -102,6 +106,8 @@ pub struct Member {
     pub closed_samples: u64,
     /// Complaints it made in this epoch.
     pub complaints: u16,
+    /// Measurements in a row in which it did not complete a single sample.
+    pub fruitless: u8,
     /// Who complained of it since it last tallied progress.
     pub accused_by: BTreeSet<Uid>,
 }
@@ -234,9 +240,11 @@ pub(crate) struct Core {
     pub tables: Vec<Lines>,
     pub table_clock: u64,
     pub table_due: bool,
-    pub newest_join: u64,
     pub rebalance: bool,
     pub block: Option<Noted>,
+    /// Newest height of the chain that tallies came in at.
+    pub height: u32,
+    pub mustered: Option<u64>,
     /// Tallies since the newest block.
     pub unbeaconed: u64,
     /// Closing tallies since the newest block.
@@ -294,9 +302,10 @@ impl State {
             tables: Vec::new(),
             table_clock: 0,
             table_due: true,
-            newest_join: 0,
             rebalance: false,
             block: None,
+            height: 0,
+            mustered: None,
             unbeaconed: 0,
             awaiting: Vec::new(),
             epochs: BTreeMap::new(),

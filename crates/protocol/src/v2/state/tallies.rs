@@ -34,12 +34,14 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn tallies(&mut self, all: &[Signed<Tally>]) -> Check {
+    pub(super) fn tallies(&mut self, height: u32, all: &[Signed<Tally>]) -> Check {
+        must(height >= self.core.height, "the chain's height does not go down")?;
         must(!all.is_empty() && all.len() <= 4096, "an entry holds 1 to 4096 tallies")?;
         must(all.windows(2).all(|w| w[0].by < w[1].by), "tallies stand by slot, each miner once")?;
         for signed in all {
             self.check_tally(signed, self.core.clock).map_err(super::Broken::said)?;
         }
+        self.core.height = height;
         for signed in all {
             self.tally(signed);
         }
@@ -60,6 +62,9 @@ impl State {
         if m.samples() > before {
             m.accused_by.clear();
         }
+        if m.samples() > before {
+            m.fruitless = 0;
+        }
         let (since, samples, busy) = m.measured;
         let elapsed = clock.saturating_sub(since);
         if elapsed >= (interval_ms / 2).max(1) {
@@ -70,6 +75,11 @@ impl State {
             let measured = capacity.min(observed.saturating_mul(2));
             m.rate = (m.rate / 2).saturating_add(measured / 2).max(1);
             m.measured = (clock, m.samples(), m.tally.counts.busy_ms);
+            if done == 0 {
+                m.fruitless = m.fruitless.saturating_add(1);
+                // Out of the tables, which are made anew for it.
+                self.core.table_due |= m.fruitless == super::FRUITLESS;
+            }
         }
         let Some(close) = signed.body.close else { return };
         self.count(uid, false);
@@ -95,7 +105,9 @@ impl State {
 
     /// A block of the chain: the beacon of everything that waits.
     pub(super) fn noted(&mut self, number: u32, hash: Digest) -> Check {
-        must(self.core.block.is_none_or(|b| number > b.number), "blocks ascend")?;
+        // Whoever tallied before could know the hashes up to that height.
+        let later = number > self.core.height && self.core.block.is_none_or(|b| number > b.number);
+        must(later, "a beacon is later than every tally that it is for")?;
         self.core.block = Some(Noted { number, hash });
         self.core.unbeaconed = 0;
         for (epoch, uid) in std::mem::take(&mut self.core.awaiting) {

@@ -19,7 +19,7 @@ fn roster(rates: &[Vec<u64>]) -> Vec<Vec<Candidate>> {
 }
 
 fn table(seed: u64, rates: &[Vec<u64>]) -> Table {
-    Table::new(seed, Lines::new(seed, 3, 100, &roster(rates)).unwrap())
+    Table::new(seed, Lines::new(seed, 3, 0, &roster(rates)).unwrap())
 }
 
 fn rates() -> impl Strategy<Value = Vec<Vec<u64>>> {
@@ -45,7 +45,7 @@ proptest! {
         let table = table(seed, &rates);
         for (i, (place, sample)) in (0u64..).zip(samples(&table, periods)) {
             prop_assert_eq!(i, place);
-            prop_assert_eq!(table.number_of(sample), Some(100 + place));
+            prop_assert_eq!(table.number_of(sample), Some(place));
         }
     }
 
@@ -105,10 +105,19 @@ fn work_is_interleaved_and_not_dealt_in_blocks() {
 }
 
 #[test]
-fn who_works_with_whom_changes() {
-    let table = table(5, &[vec![10, 10], vec![10, 10]]);
-    let pairs: BTreeSet<_> = samples(&table, 40).iter().map(|(_, s)| (s.head, table.pathway(*s, 1).unwrap())).collect();
-    assert_eq!(pairs.len(), 4);
+fn who_works_with_whom_changes_from_table_to_table_and_stays_within_one() {
+    let pairs = |number: u32| {
+        let table = Table::new(5, Lines::new(5, number, 0, &roster(&[vec![10, 10], vec![10, 10]])).unwrap());
+        let of = |line: &Line| {
+            let at = |turn| table.pathway(Sample { table: number, head: line.uid, turn }, 1).unwrap();
+            let all: BTreeSet<_> = (7..60).map(at).collect();
+            assert_eq!(all.len(), 1);
+            (line.uid, at(7))
+        };
+        table.lines().stages[0].iter().map(of).collect::<BTreeSet<_>>()
+    };
+    let all: BTreeSet<_> = (0..16).map(pairs).collect();
+    assert_eq!(all.len(), 2);
 }
 
 #[test]
