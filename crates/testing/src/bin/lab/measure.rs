@@ -1,0 +1,81 @@
+//! `starling-lab measure`: what the router costs on this machine, each figure with its baseline. `docs/lab.md` keeps the results.
+
+use std::{
+    net::{SocketAddr, TcpListener, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use starling_testing::lab::{Host, Lab, Link};
+
+use super::probe;
+
+/// Round trips that are measured.
+const PINGS: u32 = 2000;
+
+/// Prints as it measures.
+pub fn measure(time: Duration) -> Result<(), String> {
+    let lab = Lab::new(0).map_err(|e| e.to_string())?;
+    let (a, b) = (host(&lab, "a", Link::default())?, host(&lab, "b", Link::default())?);
+    let own = SocketAddr::from((a.address(), 7000));
+    let other = SocketAddr::from((b.address(), 7000));
+    listen(&a, own)?;
+    listen(&b, other)?;
+
+    println!("round trip of one UDP packet, {PINGS} packets one after the other");
+    println!("  within one host (no router):  {}", on(&a, move || probe::ping(own, PINGS, Duration::from_secs(1)))?);
+    println!("  through the router, no delay: {}", on(&a, move || probe::ping(other, PINGS, Duration::from_secs(1)))?);
+
+    println!("one TCP connection for {} s", time.as_secs());
+    println!("  within one host (no router):  {}", on(&a, move || probe::send(own, time))?);
+    let before = lab.load().map_err(|e| e.to_string())?;
+    let sent = on(&a, move || probe::send(other, time))?;
+    let after = lab.load().map_err(|e| e.to_string())?;
+    println!("  through the router, no limit: {sent}");
+    let processor = (after.processor - before.processor).as_secs_f64();
+    let bits = (after.forwarded_bytes - before.forwarded_bytes) as f64 * 8.0;
+    let packets = after.forwarded - before.forwarded;
+    println!(
+        "  the router: {processor:.2} s of processor time for {packets} packets: {:.2} s per Gbit, {:.2} us per packet",
+        processor / bits * 1e9,
+        processor / packets as f64 * 1e6
+    );
+
+    let slow = Link::default().rate(100_000_000).queue(512 * 1024);
+    let far = Link::delay(Duration::from_millis(40));
+    let (c, d) = (host(&lab, "c", slow)?, host(&lab, "d", far)?);
+    let there = SocketAddr::from((d.address(), 7000));
+    listen(&d, there)?;
+    println!("100 Mb/s, 80 ms there and back");
+    println!("  round trip, idle link:        {}", on(&c, move || probe::ping(there, 20, Duration::from_secs(1)))?);
+    println!("  one TCP connection:           {}", on(&c, move || probe::send(there, time))?);
+
+    let idle = lab.load().map_err(|e| e.to_string())?;
+    let began = Instant::now();
+    std::thread::sleep(time);
+    let rested = lab.load().map_err(|e| e.to_string())?;
+    let used = (rested.processor - idle.processor).as_secs_f64() / began.elapsed().as_secs_f64();
+    println!("idle for {} s: {:.4} % of a core", time.as_secs(), used * 100.0);
+    println!("the router was late by {:.3} ms at most", rested.latest.as_secs_f64() * 1e3);
+    Ok(())
+}
+
+fn host(lab: &Lab, name: &str, link: Link) -> Result<Host, String> {
+    lab.host(name, link).map_err(|e| e.to_string())
+}
+
+fn on<T: Send>(host: &Host, work: impl FnOnce() -> std::io::Result<T> + Send) -> Result<T, String> {
+    host.within(work).map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+}
+
+/// An echo and a sink on a host, until this process ends.
+fn listen(host: &Host, address: SocketAddr) -> Result<(), String> {
+    let (udp, tcp) = on(host, || Ok((UdpSocket::bind(address)?, TcpListener::bind(address)?)))?;
+    std::thread::spawn(move || probe::sink(&tcp));
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((size, from)) = udp.recv_from(&mut buffer) {
+            let _ = udp.send_to(&buffer[..size], from);
+        }
+    });
+    Ok(())
+}
