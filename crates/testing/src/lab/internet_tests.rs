@@ -1,4 +1,5 @@
 //! What the simulated internet promises about who reaches whom.
+#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -56,7 +56,7 @@ impl Namespace {
     /// A new one, with only its loopback interface, which is up.
     pub fn new(family: &str, host: &str) -> Result<Self, LabError> {
         let name = format!("{family}.{host}");
-        run(Command::new("ip").args(["netns", "add", &name]), None)?;
+        run(Command::new(tool("ip")?).args(["netns", "add", &name]), None)?;
         let namespace = Self { name };
         namespace.ip("link set lo up\n")?;
         Ok(namespace)
@@ -64,7 +64,7 @@ impl Namespace {
 
     /// Run commands of `ip`, one a line, in it.
     pub fn ip(&self, commands: &str) -> Result<(), LabError> {
-        run(Command::new("ip").args(["-n", &self.name, "-batch", "-"]), Some(commands))
+        run(Command::new(tool("ip")?).args(["-n", &self.name, "-batch", "-"]), Some(commands))
     }
 
     /// Run a program in it to its end, with this on its standard input; it must succeed.
@@ -94,7 +94,8 @@ impl Namespace {
 
 /// A command that runs a program in a namespace: `ip netns exec` becomes the program, so its process id is the program's.
 pub fn command(namespace: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new("ip");
+    // Where there is no `ip`, there is no namespace either: starting the command then says so.
+    let mut command = Command::new(tool("ip").unwrap_or_else(|_| "ip".into()));
     command.args(["netns", "exec", namespace]).arg(program);
     command
 }
@@ -114,6 +115,14 @@ pub fn within<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> Resu
     })
 }
 
+/// Where a program is. Debian keeps those for networks where only root's `PATH` looks.
+fn tool(program: &str) -> Result<PathBuf, LabError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(program)).find(|file| file.is_file());
+    found.ok_or_else(|| LabError::Missing { program: program.into() })
+}
+
 fn path(namespace: &str) -> PathBuf {
     PathBuf::from(NAMES).join(namespace)
 }
@@ -125,10 +134,7 @@ fn run(command: &mut Command, input: Option<&str>) -> Result<(), LabError> {
     let failed = |reason: String| LabError::Command { command: words.clone(), reason };
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     let child = command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut child = child.map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => LabError::Missing { program: command.get_program().to_string_lossy().into_owned() },
-        _ => failed(e.to_string()),
-    })?;
+    let mut child = child.map_err(|e| failed(e.to_string()))?;
     if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
         // A command that ended before it has read everything says why on its standard error.
         let _ = stdin.write_all(input.as_bytes());
@@ -184,7 +190,8 @@ fn remove(name: &str) {
         }
         std::thread::yield_now();
     }
-    if let Err(e) = run(Command::new("ip").args(["netns", "delete", name]), None)
+    let deleted = tool("ip").and_then(|ip| run(Command::new(ip).args(["netns", "delete", name]), None));
+    if let Err(e) = deleted
         && path(name).exists()
     {
         let _ = writeln!(io::stderr(), "lab: cannot remove the namespace {name}: {e}");
@@ -197,6 +204,7 @@ fn processes() -> impl Iterator<Item = u32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -208,6 +216,16 @@ mod tests {
         {
             assert_eq!(owner(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_tool_that_is_not_there_is_named_with_the_script_that_installs_it() {
+        let missing = tool("no-such-tool").unwrap_err().to_string();
+        assert_eq!(
+            missing,
+            "`no-such-tool` is not installed: run scripts/lab-setup (Debian's packages iproute2 and nftables)"
+        );
+        assert!(tool("sh").is_ok());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! What a pipe promises, for any link and any traffic.
+#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -27,18 +27,9 @@ pub fn measure(time: Duration) -> Result<(), String> {
 
     println!("one TCP connection for {} s", time.as_secs());
     println!("  within one host (no router):  {}", on(&a, move || probe::send(own, time))?);
-    let before = lab.load().map_err(|e| e.to_string())?;
-    let sent = on(&a, move || probe::send(other, time))?;
-    let after = lab.load().map_err(|e| e.to_string())?;
+    let (sent, cost) = costed(&lab, || on(&a, move || probe::send(other, time)))?;
     println!("  through the router, no limit: {sent}");
-    let processor = (after.processor - before.processor).as_secs_f64();
-    let bits = (after.forwarded_bytes - before.forwarded_bytes) as f64 * 8.0;
-    let packets = after.forwarded - before.forwarded;
-    println!(
-        "  the router: {processor:.2} s of processor time for {packets} packets: {:.2} s per Gbit, {:.2} us per packet",
-        processor / bits * 1e9,
-        processor / packets as f64 * 1e6
-    );
+    println!("{cost}");
 
     let slow = Link::default().rate(100_000_000).queue(512 * 1024);
     let far = Link::delay(Duration::from_millis(40));
@@ -47,7 +38,9 @@ pub fn measure(time: Duration) -> Result<(), String> {
     listen(&d, there)?;
     println!("100 Mb/s, 80 ms there and back");
     println!("  round trip, idle link:        {}", on(&c, move || probe::ping(there, 20, Duration::from_secs(1)))?);
-    println!("  one TCP connection:           {}", on(&c, move || probe::send(there, time))?);
+    let (sent, cost) = costed(&lab, || on(&c, move || probe::send(there, time)))?;
+    println!("  one TCP connection:           {sent}");
+    println!("{cost}");
 
     let idle = lab.load().map_err(|e| e.to_string())?;
     let began = Instant::now();
@@ -57,6 +50,22 @@ pub fn measure(time: Duration) -> Result<(), String> {
     println!("idle for {} s: {:.4} % of a core", time.as_secs(), used * 100.0);
     println!("the router was late by {:.3} ms at most", rested.latest.as_secs_f64() * 1e3);
     Ok(())
+}
+
+/// What the router does during some work, in words.
+fn costed<T>(lab: &Lab, work: impl FnOnce() -> Result<T, String>) -> Result<(T, String), String> {
+    let load = || lab.load().map_err(|e| e.to_string());
+    let before = load()?;
+    let result = work()?;
+    let after = load()?;
+    let (packets, wakes) = (after.forwarded - before.forwarded, after.wakes - before.wakes);
+    let processor = (after.processor - before.processor).as_secs_f64();
+    let bits = (after.forwarded_bytes - before.forwarded_bytes) as f64 * 8.0;
+    let (gbit, packet) = (processor / bits * 1e9, processor / packets as f64 * 1e6);
+    let words = format!(
+        "  the router: {processor:.2} s of processor time, {packets} packets, {wakes} wakes: {gbit:.2} s per Gbit, {packet:.2} us per packet"
+    );
+    Ok((result, words))
 }
 
 fn host(lab: &Lab, name: &str, link: Link) -> Result<Host, String> {

@@ -33,6 +33,12 @@ fn prepared(lab: &Lab, host: &Host, words: &[String]) -> Result<tokio::process::
     for other in lab.hosts() {
         command.env(format!("LAB_{}", other.name().to_uppercase().replace('-', "_")), other.address().to_string());
     }
+    // So that plans can name this program.
+    let own = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if let Ok(path) = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path))) {
+        command.env("PATH", path);
+    }
     Ok(command.into())
 }
 
