@@ -214,7 +214,8 @@ impl Lab {
             Ok(lab) => Some(lab),
             Err(reason) if std::env::var_os("CI").is_some() => panic!("no lab in CI for {test}: {reason}"),
             Err(reason) => {
-                let _ = writeln!(io::stderr(), "lab: skipped: {test}: {reason}");
+                // The harness has begun a line.
+                let _ = writeln!(io::stderr(), "\nlab: skipped: {test}: {reason}");
                 None
             }
         }

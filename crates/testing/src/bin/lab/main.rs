@@ -43,6 +43,9 @@ enum Command {
         /// How long each measurement takes.
         #[arg(long, default_value_t = 5)]
         seconds: u64,
+        /// So many more hosts that do nothing.
+        #[arg(long, default_value_t = 0)]
+        hosts: usize,
     },
     /// Programs to run on hosts.
     #[command(subcommand)]
@@ -85,7 +88,7 @@ fn main() -> ExitCode {
             0
         }),
         Command::Run { plan, on, report, command } => run::run(&plan, &on, &command, report.as_deref()),
-        Command::Measure { seconds } => measure::measure(Duration::from_secs(seconds)).map(|()| 0),
+        Command::Measure { seconds, hosts } => measure::measure(Duration::from_secs(seconds), hosts).map(|()| 0),
         Command::Probe(Probe::Serve { address }) => probe::serve(address).map(|()| 0).map_err(|e| e.to_string()),
         Command::Probe(Probe::Ping { address, count, patience }) => {
             let pings = probe::ping(address, count, Duration::from_millis(patience));

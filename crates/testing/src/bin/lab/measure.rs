@@ -13,8 +13,9 @@ use super::probe;
 const PINGS: u32 = 2000;
 
 /// Prints as it measures.
-pub fn measure(time: Duration) -> Result<(), String> {
+pub fn measure(time: Duration, more: usize) -> Result<(), String> {
     let lab = Lab::new(0).map_err(|e| e.to_string())?;
+    (0..more).try_for_each(|n| host(&lab, &format!("idle-{n}"), Link::default()).map(drop))?;
     let (a, b) = (host(&lab, "a", Link::default())?, host(&lab, "b", Link::default())?);
     let own = SocketAddr::from((a.address(), 7000));
     let other = SocketAddr::from((b.address(), 7000));

@@ -86,9 +86,13 @@ fn answer(socket: &UdpSocket, number: u32, began: Instant, patience: Duration) -
     loop {
         let left = patience.checked_sub(began.elapsed()).filter(|left| !left.is_zero())?;
         socket.set_read_timeout(Some(left)).ok()?;
-        // An answer to an earlier packet that had been given up is passed over.
-        if socket.recv(&mut buffer).ok()? == 4 && buffer == number.to_le_bytes() {
-            return Some(began.elapsed());
+        match socket.recv(&mut buffer) {
+            Ok(4) if buffer == number.to_le_bytes() => return Some(began.elapsed()),
+            // An answer to an earlier packet that had been given up is passed over.
+            Ok(_) => {}
+            // The kernel does not start a read with a limit again.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
         }
     }
 }
