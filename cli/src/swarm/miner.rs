@@ -7,7 +7,7 @@ use serde_json::json;
 use starling_miner::{Adversary, Miner as Actor, MinerConfig};
 use starling_network::PeerAddress;
 
-use crate::{Global, output};
+use crate::{Global, compute::Compute, output};
 
 /// Compute a stage of a run.
 #[derive(Debug, Args)]
@@ -24,9 +24,8 @@ pub struct Miner {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
-    /// cpu or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    pub compute: Compute,
     /// TEST ONLY: cheat in this way, to see it caught (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step, wrong-shape, bad-signature).
     #[arg(long, value_name = "HOW")]
     test_only_adversary: Option<Adversary>,
@@ -45,7 +44,8 @@ impl Miner {
             orchestrator: self.orchestrator,
             state_dir: self.state,
             bind: self.bind,
-            device: self.device,
+            device: self.compute.device,
+            threads: self.compute.threads.into(),
             adversary: self.test_only_adversary,
             protocol_version: self.test_only_protocol_version.unwrap_or(starling_protocol::wire::PROTOCOL_VERSION),
         };

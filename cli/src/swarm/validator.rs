@@ -7,7 +7,7 @@ use serde_json::json;
 use starling_network::PeerAddress;
 use starling_validator::{Validator as Actor, ValidatorConfig};
 
-use crate::{Global, output};
+use crate::{Global, compute::Compute, output};
 
 /// Audit a run's miners and set their weights on chain.
 #[derive(Debug, Args)]
@@ -24,9 +24,8 @@ pub struct Validator {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
-    /// cpu or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    pub compute: Compute,
 }
 
 impl Validator {
@@ -39,7 +38,8 @@ impl Validator {
             orchestrator: self.orchestrator,
             state_dir: self.state,
             bind: self.bind,
-            device: self.device,
+            device: self.compute.device,
+            threads: self.compute.threads.into(),
         };
         let mut validator = Actor::start(config, hotkey, chain).await?;
         let mut events = validator.events();

@@ -48,7 +48,8 @@ pub(crate) fn fault(error: &LinkError) -> Fault {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use starling_protocol::{Account, Digest, state::Refusal};
+    use starling_keys::Account;
+    use starling_protocol::{Digest, state::Refusal};
 
     use super::*;
 

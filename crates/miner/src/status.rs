@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
-use starling_protocol::{Account, Epoch, Round, Stage, Uid};
+use starling_keys::Account;
+use starling_protocol::{Epoch, Round, Stage, Uid};
 use tokio::sync::watch;
 
 /// Work that stands in the ledger or was handed in by this process.

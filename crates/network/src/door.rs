@@ -16,7 +16,7 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler},
 };
 use parity_scale_codec::Encode;
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parity_scale_codec::Encode;
+use starling_keys::{Account, Signer};
 use starling_protocol::{
-    keys::{Account, Signer},
     message::{Join, Role},
     signed::Signed,
     wire::{self, Page, Request, Response, Submission},

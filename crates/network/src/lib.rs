@@ -30,7 +30,7 @@ pub use roll::Roll;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 /// Who may speak: asked before any request is parsed.
 pub trait Admission: Send + Sync + 'static {

@@ -18,10 +18,8 @@ use iroh::{
     protocol::Router,
 };
 use parity_scale_codec::{Decode, DecodeAll, Encode};
-use starling_protocol::{
-    Digest,
-    keys::{Account, Signer},
-};
+use starling_keys::{Account, Signer};
+use starling_protocol::Digest;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 

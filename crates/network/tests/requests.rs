@@ -7,8 +7,8 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use common::{Echo, PATIENCE, Raw, config, everybody, key, node, pair};
+use starling_keys::Signer;
 use starling_network::{Limits, NetworkConfig, NetworkError, Node, PeerAddress, handshake::Unbelieved};
-use starling_protocol::keys::Signer;
 
 const HI: Bytes = Bytes::from_static(b"hi");
 

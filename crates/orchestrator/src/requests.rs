@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parity_scale_codec::Encode;
+use starling_keys::Account;
 use starling_network::{Handler, Peer, Roll};
 use starling_protocol::{
-    Account, Uid,
+    Uid,
     ledger::Event,
     message::{Join, Role},
     signed::Signed,

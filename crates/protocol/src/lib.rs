@@ -10,7 +10,6 @@
 pub mod audit;
 pub mod config;
 pub mod flops;
-pub mod keys;
 pub mod ledger;
 pub mod merge;
 pub mod message;
@@ -21,7 +20,6 @@ pub mod signed;
 pub mod state;
 pub mod wire;
 
-pub use keys::{Account, Signature, Signer};
 pub use starling_commitment::Digest;
 
 /// Counts epochs from 0.

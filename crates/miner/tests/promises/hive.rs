@@ -7,11 +7,12 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use starling_keys::{Account, Signer};
 use starling_miner::{Adversary, Miner, MinerConfig};
 use starling_model::{Tokenizer, data::Corpus};
 use starling_network::{NetworkConfig, NoRequests, Node, Roll};
 use starling_orchestrator::{Orchestrator, OrchestratorConfig};
-use starling_protocol::{Account, Signer, Uid, config::RunConfig, state::State};
+use starling_protocol::{Uid, config::RunConfig, state::State};
 
 use crate::world::{config, key};
 
@@ -131,6 +132,7 @@ impl Swarm {
             state_dir: self.dir.path().join(format!("miner-{n}")),
             bind: "127.0.0.1:0".parse().unwrap(),
             device: "cpu".into(),
+            threads: 1,
             adversary,
             protocol_version: starling_protocol::wire::PROTOCOL_VERSION,
         }

@@ -15,15 +15,12 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use parity_scale_codec::Encode;
+use starling_keys::{Account, Signature, Signer};
 use starling_network::{
     Admission, Handler, NetworkConfig, Node, Peer, PeerAddress,
     handshake::{self, Ends, Hello},
 };
-use starling_protocol::{
-    Digest,
-    keys::{Account, Signature, Signer},
-    wire::PROTOCOL_VERSION,
-};
+use starling_protocol::{Digest, wire::PROTOCOL_VERSION};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const ALPN: &[u8] = b"starling/1";
