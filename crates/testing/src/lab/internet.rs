@@ -148,7 +148,7 @@ impl Internet {
         }
     }
 
-    /// The next event: its time, host and direction. Links are few: looking at each costs a nanosecond.
+    /// The next event: its time, host and direction. Looking at all of 100 hosts' links adds 1 us to a packet (docs/lab.md).
     fn first(&self) -> Option<(u64, usize, Way)> {
         let events = self.nodes.iter().enumerate().flat_map(|(host, node)| {
             [node.up.next().map(|at| (at, host, Way::Up)), node.down.next().map(|at| (at, host, Way::Down))]
