@@ -271,13 +271,12 @@ fn processes_and_namespaces_end_with_the_lab() {
     let Some(lab) = Lab::for_test("end", 1) else { return };
     let host = lab.host_behind("ends-with-its-lab", Nat::Symmetric, Link::default(), Link::default()).unwrap();
     assert_eq!(namespaces("ends-with-its-lab").len(), 2);
-    let mut child = host.command("sleep").arg("1000").spawn().unwrap();
-    // The command may still be `ip`, which is in the namespace as soon as it has become the program.
-    while std::fs::read(format!("/proc/{}/comm", child.id())).unwrap() != b"sleep\n" {
-        std::thread::yield_now();
-    }
+    let mut command = host.command("sh");
+    command.args(["-c", "echo here; exec sleep 1000"]);
+    let mut process = Process::start("sleeper", command).unwrap();
+    process.line(LIMIT).unwrap();
     drop(lab);
-    assert!(!child.wait().unwrap().success());
+    assert!(!process.wait(LIMIT).unwrap().success());
     assert_eq!(namespaces("ends-with-its-lab"), [""; 0]);
     assert!(matches!(host.within(|| ()), Err(LabError::Enter { .. })));
 }
