@@ -57,6 +57,8 @@ pub enum WorkbenchError {
 struct Arrived {
     tensor: Canonical,
     link: Digest,
+    /// Of an input: as what this miner takes the sample.
+    rank: u8,
 }
 
 /// A sample between its forward and the end of its backward.
@@ -65,12 +67,10 @@ struct Kept {
     lane: u8,
     at: At,
     tape: Tape,
-    input: Digest,
-    from: Option<Digest>,
-    output: Canonical,
-    loss: Option<f32>,
-    /// The newest receipt of the forward.
-    forward: Option<Digest>,
+    /// What goes to the next stage, whoever takes it.
+    push: Push,
+    /// Link of its receipt.
+    forward: Digest,
 }
 
 /// A receipt with the tensor that it names, for a peer.
@@ -192,14 +192,15 @@ impl Workbench {
         self.inputs.len() + self.gradients.len() + self.kept.len()
     }
 
-    /// An input that the scheduler took; `link` names the receipt that came with it.
-    pub fn arrived(&mut self, sample: Sample, tensor: Canonical, link: Digest) {
-        self.inputs.insert(sample, Arrived { tensor, link });
+    /// An input that the scheduler took, with the link of the receipt that came with it. `rank` is 0 where this is the pathway's miner,
+    /// else the rank of the detour that led here.
+    pub fn arrived(&mut self, sample: Sample, tensor: Canonical, link: Digest, rank: u8) {
+        self.inputs.insert(sample, Arrived { tensor, link, rank });
     }
 
     /// A gradient that the scheduler took.
     pub fn returned(&mut self, sample: Sample, tensor: Canonical, link: Digest) {
-        self.gradients.insert(sample, Arrived { tensor, link });
+        self.gradients.insert(sample, Arrived { tensor, link, rank: 0 });
     }
 
     /// A sample was given up or cancelled: nothing of it is kept.
@@ -241,8 +242,8 @@ impl Workbench {
         Ok(self.stage.accumulate(deferred, &mut replica.sum)?)
     }
 
-    /// The forward of a sample in a lane; `tokens` are its tokens and targets, needed at the first and the last stage. At the last stage
-    /// the receipt is signed at once, elsewhere by [`Workbench::push`]. Gives the loss, where there is one.
+    /// The forward of a sample in a lane; `tokens` are its tokens and targets, needed at the first and the last stage. Its receipt is
+    /// signed once, whoever takes the output. Gives the loss, where there is one.
     ///
     /// # Errors
     /// [`WorkbenchError`].
@@ -253,12 +254,12 @@ impl Workbench {
         tokens: Option<&(Canonical, Canonical)>,
     ) -> Result<Option<f32>, WorkbenchError> {
         self.finish()?;
-        let (input, from) = if self.stage.is_first() {
+        let (input, from, rank) = if self.stage.is_first() {
             let (tokens, _) = tokens.ok_or(WorkbenchError::NotHere(sample, "tokens"))?;
-            (tokens.clone(), None)
+            (tokens.clone(), None, 0)
         } else {
             let arrived = self.inputs.remove(&sample).ok_or(WorkbenchError::NotHere(sample, "input"))?;
-            (arrived.tensor, Some(arrived.link))
+            (arrived.tensor, Some(arrived.link), arrived.rank)
         };
         let targets = match (self.stage.is_last(), tokens) {
             (true, Some((_, targets))) => Some(targets),
@@ -267,44 +268,24 @@ impl Workbench {
         };
         let lanes = self.lanes.len();
         let replica = self.lanes.get(usize::from(lane)).ok_or(WorkbenchError::NoLane { lane, lanes })?;
+        let at = replica.at;
         let forward = self.stage.forward(&replica.weights, &input, targets)?;
-        let loss = forward.loss;
-        let kept = Kept {
-            lane,
-            at: replica.at,
-            tape: forward.tape,
-            input: input.digest(),
-            from,
-            output: forward.output,
-            loss,
-            forward: None,
-        };
+        let (tensor, loss) = (forward.output, forward.loss);
+        let (input, output) = (input.digest(), tensor.digest());
+        let work = Work::Forward { sample, at, from, input, output, loss: loss.map(f32::to_bits), rank };
+        let receipt = self.sign(work)?;
+        let link = self.link(&receipt);
+        let kept = Kept { lane, at, tape: forward.tape, push: Push { receipt, tensor }, forward: link };
         self.kept.insert(sample, kept);
-        if self.stage.is_last() {
-            self.sign_forward(sample, self.uid, 0)?;
-        }
         Ok(loss)
     }
 
-    fn sign_forward(&mut self, sample: Sample, to: Uid, detour: u8) -> Result<Push, WorkbenchError> {
-        let kept = self.kept.get(&sample).ok_or(WorkbenchError::NotHere(sample, "forward"))?;
-        let (tensor, loss) = (kept.output.clone(), kept.loss.map(f32::to_bits));
-        let (input, output) = (kept.input, tensor.digest());
-        let work = Work::Forward { sample, at: kept.at, from: kept.from, input, output, loss, to, detour };
-        let receipt = self.sign(work)?;
-        let link = self.link(&receipt);
-        if let Some(kept) = self.kept.get_mut(&sample) {
-            kept.forward = Some(link);
-        }
-        Ok(Push { receipt, tensor })
-    }
-
-    /// A sample's output for the miner that the outbox chose: 0 for the pathway's, else the rank of the detour. A detour is another receipt.
+    /// A sample's output with its receipt, for whomever the outbox chose.
     ///
     /// # Errors
-    /// [`WorkbenchError::NotHere`] if the sample was given up, [`WorkbenchError::NotReserved`].
-    pub fn push(&mut self, sample: Sample, to: Uid, detour: u8) -> Result<Push, WorkbenchError> {
-        self.sign_forward(sample, to, detour)
+    /// [`WorkbenchError::NotHere`] if the sample was given up.
+    pub fn push(&self, sample: Sample) -> Result<Push, WorkbenchError> {
+        self.kept.get(&sample).map(|k| k.push.clone()).ok_or(WorkbenchError::NotHere(sample, "forward"))
     }
 
     /// The backward of a sample: what goes to the stage before, at every stage but the first. The weights' own gradients are still owed
@@ -315,7 +296,6 @@ impl Workbench {
     pub fn backward(&mut self, sample: Sample) -> Result<Option<Push>, WorkbenchError> {
         self.finish()?;
         let kept = self.kept.remove(&sample).ok_or(WorkbenchError::NotHere(sample, "forward"))?;
-        let forward = kept.forward.ok_or(WorkbenchError::NotHere(sample, "forward's receipt"))?;
         let arrived = match self.stage.is_last() {
             true => None,
             false => Some(self.gradients.remove(&sample).ok_or(WorkbenchError::NotHere(sample, "gradient"))?),
@@ -327,7 +307,7 @@ impl Workbench {
         let work = Work::Backward {
             sample,
             at: kept.at,
-            forward,
+            forward: kept.forward,
             from: arrived.as_ref().map(|a| a.link),
             output_gradient: arrived.as_ref().map(|a| a.tensor.digest()),
             input_gradient: tensor.as_ref().map(Canonical::digest),

@@ -219,7 +219,7 @@ impl Swarm {
 
     fn push_out(&mut self, i: usize) -> Result<(), Box<dyn std::error::Error>> {
         while let Some(out) = self.peers[i].outbox.as_mut().and_then(|o| o.next(self.now)) {
-            let push = self.peers[i].bench.push(out.sample, out.to, out.rank)?;
+            let push = self.peers[i].bench.push(out.sample)?;
             self.keep(&push);
             self.mail.push_back((self.peers[i].uid, out.to, Message::Forward { push, rank: out.rank }));
         }
@@ -297,7 +297,7 @@ impl Swarm {
                 // Only at the end of the run is a push refused: never beyond credit, never twice.
                 assert!(matches!(code, PushCode::Taken | PushCode::Closing), "{code:?}");
                 if code == PushCode::Taken {
-                    p.bench.arrived(sample, push.tensor, link(&push.receipt));
+                    p.bench.arrived(sample, push.tensor, link(&push.receipt), rank);
                 }
                 self.mail.push_back((own, from, Message::Answer { sample, code }));
             }

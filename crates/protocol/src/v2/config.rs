@@ -68,25 +68,11 @@ pub struct TrainingConfig {
     pub sequences_per_sample: u32,
     /// Epochs in the run.
     pub epochs: u32,
-    /// Which inner optimiser.
-    #[serde(default)]
-    pub inner: InnerKind,
-    /// Its constants.
+    /// Inner optimiser.
     pub optimiser: OptimiserConfig,
     /// Outer optimiser, applied at the merge.
     #[serde(default)]
     pub outer: OuterConfig,
-}
-
-/// Which inner optimiser.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InnerKind {
-    /// Adam with Nesterov momentum: 0.07 to 0.09 nats better than AdamW in our trials.
-    #[default]
-    NAdam,
-    /// Adam with decoupled weight decay.
-    AdamW,
 }
 
 /// Replicas on one miner, and how it waits.

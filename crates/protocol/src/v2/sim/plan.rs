@@ -149,7 +149,6 @@ pub fn config(stages: u16, interval_ms: u64, orchestrator: Account) -> RunConfig
             sequence_length: 128,
             sequences_per_sample: 8,
             epochs: 100_000,
-            inner: Default::default(),
             optimiser,
             outer: Default::default(),
         },
