@@ -3,10 +3,8 @@
 
 use std::time::Instant;
 
-use starling_protocol::{
-    Signer,
-    v2::sim::{Sim, orchestrator, plan},
-};
+use starling_keys::Signer;
+use starling_protocol::v2::sim::{Sim, orchestrator, plan};
 
 fn main() {
     let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
@@ -24,7 +22,7 @@ fn main() {
     plan.block_ms = 12_000;
     plan.churn = 0.05;
     plan.fetch_ms = 20_000;
-    plan.config.merge.shards = u16::try_from(each.max(8)).unwrap_or(64);
+    plan::set_shards(&mut plan.config, u16::try_from(each.max(8)).unwrap_or(64));
     plan.config.lanes.steps_per_epoch = 10;
     plan.config.lanes.lanes = (1, 8);
     plan.config.epoch.max_ms = 600_000;

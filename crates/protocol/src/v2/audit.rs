@@ -4,7 +4,9 @@
 //! salt that only the validator knows. So no miner can tell what will be drawn, not even with an orchestrator that holds blocks back.
 //! A miner that cheats in a share q of its leaves passes n draws with probability (1 − q)^n.
 
-use crate::{Digest, Uid, keys::Account};
+use starling_keys::Account;
+
+use crate::{Digest, Uid};
 
 /// How deep a drawn leaf is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,10 +12,9 @@ use super::{
     signed::{BadSignature, Signed},
     tally::Tally,
 };
-use crate::{
-    Digest, Epoch, Stage, Uid,
-    keys::{Account, Signature, Signer},
-};
+use starling_keys::{Account, Signature, Signer};
+
+use crate::{Digest, Epoch, Stage, Uid};
 
 /// One line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -9,10 +9,9 @@ use super::{
     sample::Sample,
     signed::{BadSignature, Body, message},
 };
-use crate::{
-    Digest, Epoch, Uid,
-    keys::{Account, Signature, Signer},
-};
+use starling_keys::{Account, Signature, Signer};
+
+use crate::{Digest, Epoch, Uid};
 
 /// Longest encoded network address, bytes.
 pub const MAX_ADDRESS: usize = 512;

@@ -5,7 +5,9 @@
 use parity_scale_codec::{Decode, Encode};
 
 use super::{ledger::SignedHead, message::Ready, receipt::Receipt, signed::Signed, tally::Tally};
-use crate::{Digest, Uid, keys::Account};
+use starling_keys::Account;
+
+use crate::{Digest, Uid};
 
 /// What proves an offence.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -11,7 +11,9 @@ use super::{
     sample::Sample,
     signed::{Body, Signed},
 };
-use crate::{Digest, Epoch, keys::Account};
+use starling_keys::Account;
+
+use crate::{Digest, Epoch};
 
 /// One lane of a miner.
 pub type Lane = u8;

@@ -5,10 +5,9 @@
 
 use parity_scale_codec::{Decode, Encode};
 
-use crate::{
-    Digest, Uid,
-    keys::{Account, Signature, Signer},
-};
+use starling_keys::{Account, Signature, Signer};
+
+use crate::{Digest, Uid};
 
 /// A kind of message that is signed.
 pub trait Body: Encode {

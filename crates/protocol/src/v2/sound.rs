@@ -11,7 +11,9 @@ use super::{
     signed::Signed,
     table::Table,
 };
-use crate::{Digest, Epoch, Stage, Uid, keys::Account};
+use starling_keys::Account;
+
+use crate::{Digest, Epoch, Stage, Uid};
 
 /// How a receipt contradicts the ledger, its log or the receipts that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]

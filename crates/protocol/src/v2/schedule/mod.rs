@@ -12,6 +12,7 @@ mod lane;
 mod outbox;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -129,6 +130,7 @@ pub struct Scheduler {
     loops: VecDeque<u64>,
     /// Rounds of giving up since a gradient came: patience doubles, or a loop longer than the floor would never be measured.
     losses: u32,
+    expected: u64,
     epoch: Epoch,
     /// Clock by which lanes of an ended epoch close with what they have.
     hurry: Option<u64>,
@@ -168,6 +170,7 @@ impl Scheduler {
             next_table: None,
             loops: VecDeque::new(),
             losses: 0,
+            expected: 0,
             epoch,
             hurry: None,
             base,
@@ -175,59 +178,6 @@ impl Scheduler {
             counts,
             config,
         }
-    }
-
-    /// Totals for the next tally.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// Time spent computing, for the tally.
-    pub fn busy(&mut self, ms: u64) {
-        self.counts.busy_ms = self.counts.busy_ms.saturating_add(ms);
-    }
-
-    /// Samples that it can work on at once.
-    #[must_use]
-    pub fn capacity(&self) -> u32 {
-        self.per_step.saturating_mul(self.lanes.len() as u32)
-    }
-
-    /// First epoch that not all lanes have closed: the ones before may be closed in a tally.
-    #[must_use]
-    pub fn closed(&self) -> Epoch {
-        self.closed
-    }
-
-    /// The lanes, for status and receipts.
-    #[must_use]
-    pub fn lanes(&self) -> &[Lane] {
-        &self.lanes
-    }
-
-    /// Samples taken and not resolved.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Inputs that wait for a lane.
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        self.inputs.len()
-    }
-
-    /// The lane that took a sample.
-    #[must_use]
-    pub fn lane_of(&self, sample: &Sample) -> Option<u8> {
-        self.open.get(sample).map(|o| o.lane)
-    }
-
-    /// The miner that a sample's input came from.
-    #[must_use]
-    pub fn source(&self, sample: &Sample) -> Option<Uid> {
-        self.open.get(sample).and_then(|o| o.from)
     }
 
     /// A new table was read from the ledger. A head uses it a little later, so that the others have read it too.
@@ -327,8 +277,13 @@ impl Scheduler {
         (!all.is_empty()).then(|| *all.select_nth_unstable(middle).1)
     }
 
+    /// What a loop should take, until one is measured: own time and links, times the stages that follow.
+    pub fn expect_loop(&mut self, ms: u64) {
+        self.expected = ms;
+    }
+
     fn patience(&self) -> u64 {
-        let patience = self.loop_ms().unwrap_or(0).saturating_mul(3).max(self.floor());
+        let patience = self.loop_ms().unwrap_or(self.expected).saturating_mul(3).max(self.floor());
         patience.saturating_mul(1 << self.losses.min(6))
     }
 

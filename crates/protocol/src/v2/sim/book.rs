@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use starling_keys::Signer;
+
 use crate::{
     Digest, Stage, Uid,
-    keys::Signer,
     v2::{
         receipt::{At, Content, Receipt, Work, first_version, next_version},
         sample::Sample,

@@ -98,7 +98,7 @@ pub fn receipts_hold(sim: &Sim) -> usize {
 
 struct Whole {
     uid: Uid,
-    account: crate::keys::Account,
+    account: starling_keys::Account,
     stage: u16,
 }
 

@@ -1,9 +1,10 @@
 //! The simulated orchestrator, chain and validators.
 
 use super::{Conduct, EPOCH_MS, Happening, Key, Note, Sim, orchestrator, plan::first_shards};
+use starling_keys::{Account, Signer};
+
 use crate::{
     Digest, Uid,
-    keys::{Account, Signer},
     v2::{
         audit::{self, Quota, Range},
         code::Refusal as R,

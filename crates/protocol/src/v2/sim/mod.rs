@@ -10,8 +10,10 @@ pub mod check;
 mod ledger;
 mod peer;
 pub mod plan;
+mod receipts;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -35,11 +37,9 @@ use super::{
     state::{State, Submission},
     table::Table,
 };
-use crate::{
-    Digest, Epoch, Stage, Uid,
-    keys::{Account, Signature, Signer},
-    seed,
-};
+use starling_keys::{Account, Signature, Signer};
+
+use crate::{Digest, Epoch, Stage, Uid, seed};
 
 /// A key for tests: derived from a number.
 pub struct Key(schnorrkel::Keypair);
@@ -105,6 +105,7 @@ enum Happening {
     Deliver { from: usize, to: usize, generation: u32, message: Message },
     Done { peer: usize, generation: u32, task: Task },
     Wake { peer: usize, generation: u32 },
+    Pump { peer: usize, generation: u32 },
     Tally { peer: usize, generation: u32 },
     Join { peer: usize, generation: u32 },
     GetReady { peer: usize, generation: u32 },
@@ -309,10 +310,12 @@ impl Sim {
                     self.hears(peer, note);
                 }
             }
+            Happening::Pump { peer, generation } if self.answers(peer, generation) => self.pump(peer),
             Happening::Join { peer, generation } if self.answers(peer, generation) => self.join(peer),
             Happening::GetReady { peer, generation } if self.answers(peer, generation) => self.get_ready(peer),
             Happening::Reduce { peer, generation, base } if self.answers(peer, generation) => self.reduce(peer, base),
-            Happening::Join { .. } | Happening::GetReady { .. } | Happening::Reduce { .. } => {}
+            Happening::Pump { .. } | Happening::Join { .. } | Happening::GetReady { .. } | Happening::Reduce { .. } => {
+            }
             Happening::Submits { account, said } => {
                 // A dead orchestrator hears nothing; peers say it again.
                 if self.now >= self.orchestrator_until {

@@ -1,21 +1,18 @@
 //! A simulated miner: a scheduler, an outbox, and delays for what they ask.
 
-use super::{
-    Conduct, EPOCH_MS, Happening, Message, MinerPlan, Note, Sim,
-    book::{Book, blob},
-};
+use super::{Conduct, Happening, Message, MinerPlan, Note, Sim, book::Book};
+use starling_keys::Signer;
+
 use crate::{
     Digest, Stage, Uid,
-    keys::Signer,
     v2::{
         code::{ComplaintCode, PushCode},
-        message::{Complaint, Join, Ready, Role, Shards, SignedJoin},
-        receipt::Work,
+        message::Complaint,
         sample::Sample,
         schedule::{Credit, Memory, Outbox, Scheduler, Task, choose},
         signed::Signed,
         state::{Status, Submission},
-        tally::{Close, Counts, Tally},
+        tally::Counts,
     },
 };
 use parity_scale_codec::Encode;
@@ -23,15 +20,15 @@ use parity_scale_codec::Encode;
 /// Turns and sequences that a crash may have used since the last durable tally.
 const RESERVED: u64 = 4_096;
 /// How long a peer waits before it says something again, milliseconds.
-const AGAIN_MS: u64 = 3_000;
+pub(super) const AGAIN_MS: u64 = 3_000;
 
 /// What outlives a crash.
 #[derive(Clone, Copy, Default)]
-struct Durable {
-    counts: Counts,
-    leaves: u64,
-    root: Digest,
-    number: u32,
+pub(super) struct Durable {
+    pub counts: Counts,
+    pub leaves: u64,
+    pub root: Digest,
+    pub number: u32,
 }
 
 pub struct Peer {
@@ -43,18 +40,18 @@ pub struct Peer {
     pub generation: u32,
     pub scheduler: Option<Scheduler>,
     pub working_since: Option<u64>,
-    outbox: Option<Outbox>,
-    credit: Credit,
-    stage: Stage,
-    busy: bool,
-    wake_at: u64,
-    newest_table: u32,
-    leaves: u64,
-    root: Digest,
-    number: u32,
-    durable: Durable,
-    joins: u64,
-    skew: i64,
+    pub(super) outbox: Option<Outbox>,
+    pub(super) credit: Credit,
+    pub(super) stage: Stage,
+    pub(super) busy: bool,
+    pub(super) wake_at: u64,
+    pub(super) newest_table: u32,
+    pub(super) leaves: u64,
+    pub(super) root: Digest,
+    pub(super) number: u32,
+    pub(super) durable: Durable,
+    pub(super) joins: u64,
+    pub(super) skew: i64,
     pub book: Option<Book>,
 }
 
@@ -115,57 +112,6 @@ impl Peer {
 }
 
 impl Sim {
-    fn submit(&mut self, peer: usize, said: Submission) {
-        let p = &self.peers[peer];
-        let (account, delay) = (p.signer.account(), p.plan.latency_ms);
-        let jitter = self.random(delay + 20);
-        self.at(self.now + delay + jitter, Happening::Submits { account, said: Box::new(said) });
-    }
-
-    fn local_ms(&self, peer: usize) -> u64 {
-        (EPOCH_MS + self.now).saturating_add_signed(self.peers[peer].skew)
-    }
-
-    fn status(&self, peer: usize) -> Option<Status> {
-        let p = &self.peers[peer];
-        self.state.members().get(&p.uid).filter(|m| m.account == p.signer.account()).map(|m| m.status)
-    }
-
-    pub(super) fn join(&mut self, peer: usize) {
-        if matches!(self.status(peer), Some(Status::Barred)) {
-            return;
-        }
-        let joined = matches!(self.status(peer), Some(Status::Ghost | Status::Working));
-        if joined && self.peers[peer].joins > 0 && self.peers[peer].scheduler.is_some() {
-            return;
-        }
-        self.peers[peer].joins += 1;
-        // Dates ascend also where the clock was set back.
-        let newest = self.state.members().get(&self.peers[peer].uid).map_or(0, |m| m.joined_ms);
-        let at_ms = self.local_ms(peer).max(newest + 1);
-        let join = Join { role: Role::Miner, address: vec![0; 120], class: Digest::ZERO, at_ms };
-        let p = &self.peers[peer];
-        let join = Box::new(SignedJoin::new(join, self.state.run(), &*p.signer));
-        let (uid, delay, generation) = (p.uid, p.plan.latency_ms, p.generation);
-        self.at(self.now + delay, Happening::Joins { join, uid });
-        self.at(self.now + AGAIN_MS + self.plan.fetch_ms * 2, Happening::Join { peer, generation });
-    }
-
-    pub(super) fn get_ready(&mut self, peer: usize) {
-        let uid = self.peers[peer].uid;
-        let Some(m) = self.state.members().get(&uid) else { return };
-        let waits = m.status == Status::Ghost || m.moving.is_some();
-        let (Some(base), true) = (self.state.base(), waits) else { return };
-        let Some(root) = base.root(m.moving.unwrap_or(m.stage)) else { return };
-        let p = &self.peers[peer];
-        let root = if p.plan.conduct == Conduct::FalseBase { Digest::of(b"my own weights") } else { root };
-        let ready = Ready { base: base.number, root, challenge: Digest::of(&p.signer.account().0) };
-        let signed = Signed::new(ready, uid, self.state.run(), &*p.signer);
-        let generation = p.generation;
-        self.submit(peer, Submission::Ready(signed));
-        self.at(self.now + AGAIN_MS, Happening::GetReady { peer, generation });
-    }
-
     pub(super) fn hears(&mut self, peer: usize, note: Note) {
         let generation = self.peers[peer].generation;
         match note {
@@ -199,7 +145,7 @@ impl Sim {
                     p.credit.resize(s.capacity(), upstream);
                     s.table(table, now);
                 }
-                self.at(self.now + self.plan.config.tables.settle_ms, Happening::Wake { peer, generation });
+                self.at(self.now + self.plan.config.tables.settle_ms, Happening::Pump { peer, generation });
                 self.pump(peer);
             }
             Note::Epoch(epoch) => {
@@ -207,7 +153,7 @@ impl Sim {
                 if let Some(s) = &mut self.peers[peer].scheduler {
                     s.ledger_epoch(epoch, now);
                 }
-                self.at(self.now + self.plan.config.epoch.close_ms / 2, Happening::Wake { peer, generation });
+                self.at(self.now + self.plan.config.epoch.close_ms / 2, Happening::Pump { peer, generation });
                 self.pump(peer);
             }
             Note::Planned { base, epoch } => {
@@ -248,6 +194,7 @@ impl Sim {
         let p = &mut self.peers[peer];
         p.stage = stage;
         let mut scheduler = Scheduler::new(config.clone(), p.uid, stage, choice, epoch, base, p.durable.counts);
+        scheduler.expect_loop(loop_ms);
         p.credit = Credit::default();
         p.credit.resize(scheduler.capacity(), upstream);
         if let Some(table) = table {
@@ -276,72 +223,6 @@ impl Sim {
             self.at(self.now + 500, Happening::Reduce { peer, generation, base: plan.base });
         }
         self.pump(peer);
-    }
-
-    pub(super) fn reduce(&mut self, peer: usize, base: u32) {
-        let Some(plan) = self.state.merging().filter(|p| p.base == base) else { return };
-        let p = &self.peers[peer];
-        let Some(stage) = plan.stages.get(usize::from(p.stage)) else { return };
-        let own = stage.shards_of(p.uid);
-        let said = own.first().and_then(|s| stage.votes.get(*s)).is_some_and(|v| v.iter().any(|(u, _)| *u == p.uid));
-        if own.is_empty() || said {
-            return;
-        }
-        let liar = (p.plan.conduct == Conduct::WrongShards).then_some(p.uid);
-        let outputs = own.iter().map(|shard| Digest::of(&(base, p.stage, *shard as u64, liar).encode())).collect();
-        let signed = Signed::new(Shards { base, outputs }, p.uid, self.state.run(), &*p.signer);
-        let generation = p.generation;
-        self.submit(peer, Submission::Shards(signed));
-        self.at(self.now + AGAIN_MS, Happening::Reduce { peer, generation, base });
-    }
-
-    pub(super) fn tally(&mut self, peer: usize) {
-        let uid = self.peers[peer].uid;
-        let Some((next_close, closed_samples)) = self
-            .state
-            .members()
-            .get(&uid)
-            .filter(|m| m.works() && m.account == self.peers[peer].signer.account())
-            .map(|m| (m.next_close, m.closed_samples))
-        else {
-            return;
-        };
-        let ledger_epoch = self.state.epoch();
-        let p = &mut self.peers[peer];
-        let Some(scheduler) = &p.scheduler else { return };
-        let counts = scheduler.counts();
-        let samples = (counts.backwards + counts.dropped).saturating_sub(closed_samples);
-        let close = (scheduler.closed() > next_close && next_close <= ledger_epoch).then(|| Close {
-            epoch: next_close,
-            contribution: Digest::of(&(uid, next_close).encode()),
-            samples,
-            flows: Digest::ZERO,
-        });
-        p.number += 1;
-        // The log is synced, then the tally is signed.
-        p.durable = Durable { counts, leaves: p.leaves, root: p.root, number: p.number };
-        let tally = Tally { number: p.number, leaves: p.leaves, root: p.root, counts, close };
-        let signed = Signed::new(tally, uid, self.state.run(), &*p.signer);
-        let generation = p.generation;
-        self.submit(peer, Submission::Tally(signed));
-        if self.peers[peer].plan.conduct == Conduct::Complainer {
-            self.complain_of_everybody(peer);
-        }
-        self.at(self.now + self.plan.config.tally.interval_ms, Happening::Tally { peer, generation });
-    }
-
-    fn complain_of_everybody(&mut self, peer: usize) {
-        let Some(table) = self.state.table().cloned() else { return };
-        let (uid, stage) = (self.peers[peer].uid, self.peers[peer].stage);
-        let Some(head) = table.miners(0).next() else { return };
-        let sample = Sample { table: table.number(), head, turn: 0 };
-        for neighbour in [stage.checked_sub(1), Some(stage + 1)].into_iter().flatten() {
-            for about in table.miners(neighbour).collect::<Vec<_>>() {
-                let complaint = Complaint { about, sample, code: ComplaintCode::Silent };
-                let signed = Signed::new(complaint, uid, self.state.run(), &*self.peers[peer].signer);
-                self.submit(peer, Submission::Complaint(signed));
-            }
-        }
     }
 
     pub(super) fn receive(&mut self, from: usize, to: usize, message: Message) {
@@ -550,7 +431,7 @@ impl Sim {
         let b = p.scheduler.as_ref().and_then(Scheduler::next_overdue);
         if let Some(at) = [a, b].into_iter().flatten().min() {
             let at = at.max(self.now + 1);
-            if at < p.wake_at || p.wake_at <= self.now {
+            if at < p.wake_at {
                 p.wake_at = at;
                 let generation = p.generation;
                 self.at(at, Happening::Wake { peer, generation });
@@ -561,6 +442,10 @@ impl Sim {
     pub(super) fn wake(&mut self, peer: usize) {
         let now = self.now;
         let p = &mut self.peers[peer];
+        // An earlier timer took this one's place, and has set the next.
+        if now < p.wake_at {
+            return;
+        }
         p.wake_at = u64::MAX;
         if let Some(outbox) = &mut p.outbox {
             outbox.tick(now);
@@ -622,77 +507,5 @@ impl Sim {
             _ => {}
         }
         self.pump(peer);
-    }
-
-    // What follows is for strict simulations only.
-
-    fn forward_receipt(&mut self, peer: usize, sample: Sample) -> Option<Box<Signed<crate::v2::receipt::Receipt>>> {
-        self.peers[peer].book.as_ref()?.forward_of(sample).cloned().map(Box::new)
-    }
-
-    fn sign_forward(&mut self, peer: usize, sample: Sample, lane: u8) -> Option<()> {
-        let run = *self.state.run();
-        let last = self.peers[peer].outbox.is_none();
-        let p = &mut self.peers[peer];
-        let (book, s) = (p.book.as_mut()?, p.scheduler.as_ref()?);
-        let l = s.lanes().get(usize::from(lane))?;
-        let at = book.at(lane, l.epoch, l.step);
-        let source = book.inputs.get(&sample).cloned();
-        let input = match source.as_ref().map(|r| &r.body.work) {
-            Some(Work::Forward { output, .. }) => *output,
-            _ => blob("tokens", sample, 0),
-        };
-        let from = source.as_ref().and_then(|r| Some(r.link(&self.state.account(r.by)?)));
-        let output = blob("output", sample, p.uid);
-        let loss = last.then_some(0);
-        let rank = book.ranks.get(&sample).copied().unwrap_or(0);
-        let work = Work::Forward { sample, at, from, input, output, loss, rank };
-        book.sign(work, p.stage, p.uid, &run, &*p.signer);
-        Some(())
-    }
-
-    fn backward_receipt(
-        &mut self,
-        peer: usize,
-        sample: Sample,
-        lane: u8,
-    ) -> Option<Box<Signed<crate::v2::receipt::Receipt>>> {
-        let run = *self.state.run();
-        let p = &mut self.peers[peer];
-        let (book, s) = (p.book.as_mut()?, p.scheduler.as_ref()?);
-        let l = s.lanes().get(usize::from(lane))?;
-        let at = book.at(lane, l.epoch, l.step);
-        let forward = book.forward_of(sample)?.link(&p.signer.account());
-        let source = book.gradients.get(&sample).cloned();
-        let output_gradient = source.as_ref().and_then(|r| match &r.body.work {
-            Work::Backward { input_gradient, .. } => *input_gradient,
-            _ => None,
-        });
-        let from = source.as_ref().and_then(|r| Some(r.link(&self.state.account(r.by)?)));
-        let input_gradient = (p.stage > 0).then(|| blob("gradient", sample, p.uid));
-        let work = Work::Backward { sample, at, forward, from, output_gradient, input_gradient };
-        Some(Box::new(book.sign(work, p.stage, p.uid, &run, &*p.signer)))
-    }
-
-    fn lane_receipt(&mut self, peer: usize, task: Task, lane: u8) {
-        let run = *self.state.run();
-        let every = self.plan.config.lanes.content_every;
-        let root = self.state.base().and_then(|b| b.root(self.peers[peer].stage)).unwrap_or(Digest::ZERO);
-        let p = &mut self.peers[peer];
-        let (Some(book), Some(s)) = (p.book.as_mut(), p.scheduler.as_ref()) else { return };
-        let Some(l) = s.lanes().get(usize::from(lane)) else { return };
-        let at = book.at(lane, l.epoch, l.step);
-        let content = book.content(lane);
-        let work = match task {
-            Task::Step { .. } => {
-                let samples = s.summed(lane).to_vec();
-                Work::Step { at, samples, content: (at.step + 1).is_multiple_of(every).then_some(content) }
-            }
-            Task::Close { .. } => Work::Close { at, content },
-            Task::Carry { base, .. } => Work::Carry { at, base, root, committed: Digest::ZERO, content: None },
-            Task::Restart { .. } => return book.restart(lane, &root),
-            _ => return,
-        };
-        book.sign(work, p.stage, p.uid, &run, &*p.signer);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use starling_keys::Account;
+
 use crate::{
     Digest, Stage,
     config::{BoundaryConfig, ComputeDType, DataConfig, ModelConfig, OptimiserConfig},
-    keys::Account,
     v2::{
         config::{EpochConfig, RunConfig, TrainingConfig},
         merge,
@@ -116,6 +117,8 @@ pub fn config(stages: u16, interval_ms: u64, orchestrator: Account) -> RunConfig
     let shards = 8;
     let base = (0..stages).map(|s| merge::root(&first_shards(s, shards))).collect();
     let optimiser = OptimiserConfig {
+        kind: Default::default(),
+        momentum_decay: 0.004,
         learning_rate: 1e-3,
         warmup_steps: 0,
         final_fraction: 0.1,
@@ -178,6 +181,12 @@ pub fn config(stages: u16, interval_ms: u64, orchestrator: Account) -> RunConfig
     config.tables.max_ms = interval_ms * 10;
     config.tables.settle_ms = 500;
     config
+}
+
+/// Cut each stage's vector into so many shards; the first base follows.
+pub fn set_shards(config: &mut RunConfig, shards: u16) {
+    config.merge.shards = shards;
+    config.base = (0..config.stages()).map(|s| merge::root(&first_shards(s, shards))).collect();
 }
 
 /// A plan with `per_stage` honest miners in each stage, all alike.

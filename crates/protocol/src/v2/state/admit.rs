@@ -13,7 +13,9 @@ use super::{
     },
     State, Status,
 };
-use crate::{Uid, keys::Account};
+use starling_keys::Account;
+
+use crate::Uid;
 
 /// A peer's word for the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

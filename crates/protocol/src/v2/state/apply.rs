@@ -61,7 +61,7 @@ pub(super) fn must(holds: bool, rule: &'static str) -> Check {
 
 impl State {
     fn signed_by_holder<T: Body>(&self, signed: &Signed<T>) -> Result<(), BadSignature> {
-        let account = self.account(signed.by).ok_or(BadSignature(crate::keys::Account([0; 32])))?;
+        let account = self.account(signed.by).ok_or(BadSignature(starling_keys::Account([0; 32])))?;
         signed.verify(&self.run, &account)
     }
 

@@ -8,7 +8,9 @@ use super::{
     },
     Broken, State,
 };
-use crate::{Digest, keys::Account};
+use starling_keys::Account;
+
+use crate::Digest;
 
 /// What a follower knows of the chain by itself.
 pub trait Witness {

@@ -13,7 +13,9 @@ use super::{
     Auditor, Former, Member, State, Status,
     apply::{Check, must},
 };
-use crate::{Digest, Epoch, Stage, Uid, keys::Account};
+use starling_keys::Account;
+
+use crate::{Digest, Epoch, Stage, Uid};
 
 /// How far a peer's clock may be ahead, milliseconds.
 const CLOCK_AHEAD_MS: u64 = 600_000;

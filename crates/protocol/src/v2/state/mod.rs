@@ -41,7 +41,9 @@ use super::{
     table::{Lines, Table},
     tally::Tally,
 };
-use crate::{Digest, Epoch, Stage, Uid, keys::Account};
+use starling_keys::Account;
+
+use crate::{Digest, Epoch, Stage, Uid};
 
 /// Tables that stay known, so that samples on their way stay valid.
 pub const TABLES_KEPT: usize = 4;

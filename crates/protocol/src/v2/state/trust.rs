@@ -14,7 +14,9 @@ use super::{
     Filed, QUIET_EPOCHS, State,
     apply::{Check, must},
 };
-use crate::{Epoch, Uid, keys::Account};
+use starling_keys::Account;
+
+use crate::{Epoch, Uid};
 
 impl State {
     pub(super) fn stakes(&mut self, block: u32, permits: &[Stake]) -> Check {

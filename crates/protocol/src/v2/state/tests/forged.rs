@@ -166,7 +166,7 @@ fn who_leaves_and_comes_back_goes_on_where_its_log_stood() {
     let leave = swarm.signed(100, Leave { at_ms: swarm.now });
     swarm.say(Submission::Leave(leave)).unwrap();
     let left: Vec<_> = swarm.state.epochs()[&0].left.clone();
-    assert_eq!(left, [(crate::keys::Signer::account(&key(100)), swarm.state.members()[&100].stage, 10)]);
+    assert_eq!(left, [(starling_keys::Signer::account(&key(100)), swarm.state.members()[&100].stage, 10)]);
     swarm.join(100, Role::Miner).unwrap();
     let m = &swarm.state.members()[&100];
     assert_eq!((m.tally.number, m.tally.leaves, m.closed_samples), (1, 20, 10));

@@ -1,8 +1,9 @@
 //! A state with a few members, moved by hand.
 
+use starling_keys::{Account, Signer};
+
 use crate::{
     Digest, Stage, Uid,
-    keys::{Account, Signer},
     v2::{
         code::Refusal,
         ledger::{Entry, Event, Stake},

@@ -1,9 +1,10 @@
 //! Whose word counts.
 
 use super::swarm::{Swarm, key};
+use starling_keys::Signer;
+
 use crate::{
     Digest, Uid,
-    keys::Signer,
     v2::{
         code::{ComplaintCode, Refusal},
         message::{Complaint, Fault, Finding, Part, Refutation},
