@@ -7,6 +7,7 @@ use serde_json::json;
 use starling_miner::{Adversary, Miner as Actor, MinerConfig};
 use starling_network::PeerAddress;
 
+use super::relay::RelayFlags;
 use crate::{Global, output};
 
 /// Compute a stage of a run.
@@ -24,6 +25,8 @@ pub struct Miner {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
+    #[command(flatten)]
+    relays: RelayFlags,
     /// cpu or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -45,6 +48,7 @@ impl Miner {
             orchestrator: self.orchestrator,
             state_dir: self.state,
             bind: self.bind,
+            relays: self.relays.resolve(global),
             device: self.device,
             adversary: self.test_only_adversary,
             protocol_version: self.test_only_protocol_version.unwrap_or(starling_protocol::wire::PROTOCOL_VERSION),

@@ -7,6 +7,7 @@ use serde_json::json;
 use starling_network::PeerAddress;
 use starling_validator::{Validator as Actor, ValidatorConfig};
 
+use super::relay::RelayFlags;
 use crate::{Global, output};
 
 /// Audit a run's miners and set their weights on chain.
@@ -24,6 +25,8 @@ pub struct Validator {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
+    #[command(flatten)]
+    relays: RelayFlags,
     /// cpu or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -39,6 +42,7 @@ impl Validator {
             orchestrator: self.orchestrator,
             state_dir: self.state,
             bind: self.bind,
+            relays: self.relays.resolve(global),
             device: self.device,
         };
         let mut validator = Actor::start(config, hotkey, chain).await?;

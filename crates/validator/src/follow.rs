@@ -15,7 +15,7 @@ use starling_keeper::{Target, WeightStatus};
 use starling_model::{Device, Stage};
 use starling_network::{Link, Node};
 use starling_protocol::{
-    Account, Epoch, Signer, Uid,
+    Account, Epoch, Reaction, Signer, Uid,
     config::RunConfig,
     message::{Report, Role, Verdict},
     receipt::Anchor,
@@ -112,6 +112,7 @@ impl Follower {
             // A whole ledger is read before the first join, so that nothing that is over is audited again.
             let page = match self.link.page(length, if joined { wait } else { Duration::ZERO }).await {
                 Ok(page) => page,
+                Err(error) if error.reaction() == Reaction::End => return Err(ValidatorError::Refused(error)),
                 Err(error) => {
                     tracing::warn!(%error, "the orchestrator is away; trying again");
                     tokio::time::sleep(pause).await;
@@ -378,8 +379,8 @@ impl Audit {
         for _ in 0..20 {
             match self.link.submit(vec![Submission::Report(signed.clone())]).await {
                 Ok(()) => return,
-                Err(starling_network::LinkError::Refused(why)) => {
-                    tracing::warn!(%why, "the report was refused");
+                Err(error) if error.reaction() != Reaction::Again => {
+                    tracing::warn!(%error, "the report was refused");
                     return;
                 }
                 Err(error) => {

@@ -16,7 +16,7 @@ use std::{
 use starling_model::{Device, ModelError};
 use starling_network::{Link, LinkError, Node};
 use starling_protocol::{
-    Account, Digest, Epoch, Round, Signer,
+    Account, Digest, Epoch, Reaction, Round, Signer,
     message::{Complaint, MAX_TEXT, Ready, Role},
     receipt::{Anchor, Receipt, Work},
     signed::Signed,
@@ -36,7 +36,6 @@ use crate::{
     compute::{Compute, Engine, Finished, Job},
     errands::{Draft, Kit, Outcome, Prepared, anchor},
     library::{Library, Unavailable, Undelivered},
-    link_fault::{Fault, fault},
     now_ms,
     outbox::{Outbox, Standing},
     status::Board,
@@ -110,6 +109,8 @@ pub(crate) struct Actor {
     later: BTreeMap<Key, Instant>,
     failures: u32,
     joining: bool,
+    /// The orchestrator does not count this miner as one of the run, whatever the ledger read so far says.
+    rejoin: bool,
     /// Date of this process's newest join that was accepted.
     joined_ms: Option<u64>,
     refused_since: Option<Instant>,
@@ -170,6 +171,7 @@ impl Actor {
             later: BTreeMap::new(),
             failures: 0,
             joining: false,
+            rejoin: false,
             joined_ms: None,
             refused_since: None,
             pause: BTreeMap::new(),
@@ -254,7 +256,7 @@ impl Actor {
         let member = self.state.members().get(&self.me);
         let seen = self.joined_ms.is_some_and(|at| member.is_some_and(|m| m.joined_ms >= at));
         let gone = seen && member.is_some_and(|m| !m.live);
-        if (self.joined_ms.is_none() || gone) && !self.joining {
+        if (self.joined_ms.is_none() || gone || self.rejoin) && !self.joining {
             self.join(Duration::ZERO);
         }
         let member = self.state.members().get(&self.me);

@@ -9,7 +9,7 @@ use std::{
 use futures::future::BoxFuture;
 use starling_miner::{Adversary, Miner, MinerConfig};
 use starling_model::{Tokenizer, data::Corpus};
-use starling_network::{NetworkConfig, NoRequests, Node, Roll};
+use starling_network::{NetworkConfig, NoRequests, Node, Relays, Roll};
 use starling_orchestrator::{Orchestrator, OrchestratorConfig};
 use starling_protocol::{Account, Signer, Uid, config::RunConfig, state::State};
 
@@ -115,6 +115,7 @@ fn leading(run: &RunConfig, dir: &std::path::Path) -> OrchestratorConfig {
         run: run.clone(),
         state_dir: dir.join("orchestrator"),
         bind: "127.0.0.1:0".parse().unwrap(),
+        relays: Relays::default(),
         shards: Some(dir.join("shards")),
     }
 }
@@ -130,6 +131,7 @@ impl Swarm {
             orchestrator: self.orchestrator.address(),
             state_dir: self.dir.path().join(format!("miner-{n}")),
             bind: "127.0.0.1:0".parse().unwrap(),
+            relays: Relays::default(),
             device: "cpu".into(),
             adversary,
             protocol_version: starling_protocol::wire::PROTOCOL_VERSION,

@@ -2,7 +2,7 @@
 
 use super::{MAX_COMPLAINED, MAX_EPOCH_VERDICTS, Phase, Standing, State};
 use crate::{
-    Digest, Uid,
+    Code, Digest, Refused, Uid,
     keys::Account,
     ledger::Event,
     message::{Join, MAX_ADDRESS, MAX_TEXT, MAX_VERDICTS, Outcome, Role},
@@ -90,6 +90,33 @@ pub enum Refusal {
     /// Right in itself, too early or too late.
     #[error("{0}")]
     NotNow(&'static str),
+}
+
+impl Refusal {
+    /// What the peer is told.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotYours(_) => Code::Forged,
+            Self::OtherRun { .. } => Code::OtherRun,
+            Self::NotJoined(_) => Code::NotJoined,
+            Self::OutOfSequence { .. } => Code::OutOfSequence,
+            Self::OtherChain(_) => Code::OtherChain,
+            Self::TooMany { .. } => Code::TooMany,
+            Self::TooLong { .. } => Code::TooLong,
+            Self::Full(_) => Code::Full,
+            Self::SlotTaken(_) => Code::SlotTaken,
+            Self::OtherRole { .. } => Code::OtherRole,
+            Self::Clock { .. } => Code::Clock,
+            Self::NotNow(_) => Code::NotNow,
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code(), refusal.to_string())
+    }
 }
 
 /// How far a peer's clock may be ahead of the orchestrator's, milliseconds.
