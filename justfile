@@ -35,6 +35,10 @@ ci:
 bench *ARGS:
     scripts/bench {{ARGS}}
 
+# Does a card compute, is it right, deterministic, how fast? Builds for a machine without a compiler; `--device cpu` runs it here
+gpu-check *ARGS:
+    scripts/gpu-check {{ARGS}}
+
 # Format the code
 fmt:
     cargo fmt --all

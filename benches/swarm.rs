@@ -40,7 +40,7 @@ fn one_process() -> f64 {
     let hyper: OptimiserConfig = toml::from_str("learning_rate = 0.004\nwarmup_steps = 5").unwrap();
     let stage = Stage::new(&model(), 0, &Device::CPU).unwrap();
     let mut weights = stage.initial_weights(1).unwrap();
-    let mut state = stage.zero_optimiser_state().unwrap();
+    let mut state = stage.first_state_bytes(&hyper).unwrap();
     let mut began = Instant::now();
     for round in 0..=ROUNDS {
         if round == 1 {
@@ -54,7 +54,7 @@ fn one_process() -> f64 {
                 .map(|i| {
                     let salt = round * SAMPLES + part * SAMPLES / 2 + i;
                     let tape = stage.forward(&loaded, &tokens(salt), Some(&tokens(salt + 1))).unwrap().tape;
-                    stage.backward(&loaded, tape, None).unwrap().gradient
+                    stage.backward(tape, None).unwrap().gradient
                 })
                 .collect();
             stage.sum(&gradients.iter().collect::<Vec<_>>()).unwrap()
@@ -64,7 +64,7 @@ fn one_process() -> f64 {
             (half(0), other.join().unwrap())
         });
         let sum = stage.sum(&[&a, &b]).unwrap();
-        (weights, state) = stage.step(&weights, &state, &sum, &hyper, 100).unwrap();
+        (weights, state) = stage.step_bytes(&weights, &state, &sum, &hyper, 100).unwrap();
     }
     (ROUNDS * SAMPLES) as f64 * (SHAPE[0] * SHAPE[1]) as f64 / began.elapsed().as_secs_f64()
 }

@@ -139,7 +139,7 @@ fn a_scorer_is_run_for_each_epoch_and_troubles_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let (chain, common, netuid) = subnet(dir.path());
     let owner = Keypair::from_uri("//Alice//hot").unwrap();
-    let hotkey = starling_protocol::keys::Signer::account(&owner).to_string();
+    let hotkey = starling_keys::Signer::account(&owner).to_string();
     let (count, alerts) = (dir.path().join("count"), dir.path().join("alerts"));
     // Each epoch's weights are other ones: the second neuron's weight is the number of the run.
     let scorer = format!(

@@ -19,7 +19,8 @@ use process::Process;
 use schema::{Book, Validator, closed, docs, schemas};
 use serde_json::{Value, json};
 use starling_chain::{Client, Options, value::Value as Field};
-use starling_protocol::{Digest, receipt::Anchor};
+use starling_commitment::anchor::Anchor;
+use starling_protocol::Digest;
 use starling_wallet::Keypair;
 use world::World;
 

@@ -49,7 +49,7 @@ async fn what_storage_holds_is_shown_after_weights_commits_and_commitments() {
     let netuid = world.subnet();
     let of: Mechanism = netuid.parse::<u16>().unwrap().into();
     let signer = world.json(&["wallet", "sign", "x", "--wallet", "bob"])["signer"].clone();
-    let hotkey: starling_protocol::keys::Account = signer.as_str().unwrap().parse().unwrap();
+    let hotkey: starling_keys::Account = signer.as_str().unwrap().parse().unwrap();
     let chain = chain(&world).await;
     let dry = chain.clone().rehearsing();
     let bob = Named(hotkey);
@@ -96,13 +96,13 @@ async fn what_storage_holds_is_shown_after_weights_commits_and_commitments() {
 }
 
 /// Has no key: a rehearsal asks for no signature.
-struct Named(starling_protocol::keys::Account);
+struct Named(starling_keys::Account);
 
-impl starling_protocol::keys::Signer for Named {
-    fn account(&self) -> starling_protocol::keys::Account {
+impl starling_keys::Signer for Named {
+    fn account(&self) -> starling_keys::Account {
         self.0
     }
-    fn sign(&self, _: &[u8]) -> starling_protocol::keys::Signature {
+    fn sign(&self, _: &[u8]) -> starling_keys::Signature {
         panic!("a rehearsal signs nothing")
     }
 }

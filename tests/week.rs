@@ -24,8 +24,8 @@ use std::{
 use ills::{Ill, Planned};
 use proxy::Proxy;
 use starling_chain::{BlockRef, Client, Options};
+use starling_keys::Account;
 use starling_localnet::{Localnet, LocalnetConfig, Presentation};
-use starling_protocol::keys::Account;
 use starling_wallet::Keypair;
 use tokio::time::{Instant, sleep_until};
 

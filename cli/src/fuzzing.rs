@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 use starling_chain::weights::quantise;
-use starling_incentive::process::Limits;
+use starling_yuma::process::Limits;
 
 use crate::cmd::weights::{Fit, Who, fit_to, parse};
 

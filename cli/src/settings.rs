@@ -308,7 +308,8 @@ impl Flags {
         // Of the ways to give a password the nearest one counts: a descriptor on the command line beats a file in the configuration.
         let of = |v: &Values| if self.password_fd.is_some() { None } else { v.password_file.clone() };
         let password_file = layers.pick("password_file", ("--password-file", file), &[], text, of, String::clone)?;
-        let relays = layers.pick("relays", ("--relay", None), &["STARLING_RELAY"], split, |v| v.relays.clone(), list)?;
+        let relays =
+            layers.pick("relays", ("--relay", None), &["STARLING_RELAY"], split, |v| v.relays.clone(), list)?;
         let global = Global {
             json: self.json,
             dry_run: self.dry_run,

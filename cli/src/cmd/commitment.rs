@@ -2,10 +2,8 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::{
-    keys::{Account, Signer as _},
-    receipt::Anchor,
-};
+use starling_commitment::anchor::Anchor;
+use starling_keys::{Account, Signer as _};
 use starling_wallet::Part;
 
 use crate::{Global, exit::Refused, output};

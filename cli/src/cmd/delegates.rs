@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde::Serialize;
 use starling_chain::Delegate;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{Global, exit::Refused, output};
 

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use starling_chain::{ChainError, Landed, Rehearsal, Unsigned};
-use starling_protocol::keys::Signature;
+use starling_keys::Signature;
 
 use crate::{Global, output};
 

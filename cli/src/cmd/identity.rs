@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{Global, output};
 

@@ -32,7 +32,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use starling_chain::{BlockRef, Client, Endpoints, Options};
-use starling_protocol::keys::{Account, Signature, Signer};
+use starling_keys::{Account, Signature, Signer};
 use starling_wallet::{Keypair, Part, Password, Passwords, Wallet, WalletLocation};
 use zeroize::Zeroizing;
 

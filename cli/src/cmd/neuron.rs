@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use starling_chain::{Entry, Mechanism, NeuronDetail};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{Global, exit::Refused, output};
 

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use starling_chain::{ChainError, Client, Search, Submitted, Work};
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 use starling_wallet::Part;
 
 use crate::{Global, cmd::Hand, exit::Usage, output};

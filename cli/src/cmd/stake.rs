@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use starling_chain::{Client, Limit, Place, Submitted, value::Value};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use starling_wallet::Part;
 
 use crate::{Global, output};

@@ -5,7 +5,7 @@ mod set;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use starling_chain::SubnetDetail;
-use starling_protocol::keys::Signer as _;
+use starling_keys::Signer as _;
 use starling_wallet::Part;
 
 use crate::{Global, output};

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use starling_wallet::Part;
 
 use crate::{Global, output};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use starling_protocol::keys::{Account, Signer as _};
+use starling_keys::{Account, Signer as _};
 use starling_wallet::Part;
 
 use crate::{Global, output};

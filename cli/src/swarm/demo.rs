@@ -45,6 +45,9 @@ pub struct Demo {
     /// bad-signature), or `none`.
     #[arg(long, default_value = "random-output")]
     adversary: String,
+    /// Where miners and validators compute: cpu or cuda:N, which they share.
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Seed of weights, data order and routing.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -139,10 +142,10 @@ impl Demo {
         let orchestrator = children.orchestrator(&chain, &prepared.file, &cast).await?;
         for (i, miner) in cast.miners.iter().enumerate() {
             let cheats = adversary.filter(|_| i == cast.cheat);
-            children.miner(&chain, &prepared.file, &orchestrator, miner, cheats)?;
+            children.miner(&chain, &prepared.file, &orchestrator, miner, &self.device, cheats)?;
         }
         for validator in &cast.validators {
-            children.validator(&chain, &prepared.file, &orchestrator, validator)?;
+            children.validator(&chain, &prepared.file, &orchestrator, validator, &self.device)?;
         }
         let seen =
             watch::until_finished(&mut children, &prepared.config, &cast, self.test_only_fault, &orchestrator).await?;

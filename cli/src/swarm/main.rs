@@ -2,6 +2,7 @@
 //!
 //! People call `starling`, which becomes this one where it must; it answers by that name.
 
+mod compute;
 #[cfg(feature = "localnet")]
 mod demo;
 mod miner;
@@ -48,6 +49,16 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let cli: Cli = starling::parse();
+    let compute = match &cli.command {
+        Command::Miner(c) => Some(&c.compute),
+        Command::Validator(c) => Some(&c.compute),
+        Command::Model(c) => c.compute(),
+        _ => None,
+    };
+    if let Some(Err(error)) = compute.map(compute::Compute::prepare) {
+        eprintln!("this program cannot be started again with {}: {error}", starling_model::CUBLAS_WORKSPACE.0);
+        return std::process::ExitCode::FAILURE;
+    }
     let log = match &cli.command {
         Command::Chain(command) => command.log(),
         _ => starling::output::Log::Dated,

@@ -8,7 +8,7 @@ use starling_miner::{Adversary, Miner as Actor, MinerConfig};
 use starling_network::PeerAddress;
 
 use super::relay::RelayFlags;
-use crate::{Global, output};
+use crate::{Global, compute::Compute, output};
 
 /// Compute a stage of a run.
 #[derive(Debug, Args)]
@@ -27,9 +27,8 @@ pub struct Miner {
     bind: SocketAddr,
     #[command(flatten)]
     relays: RelayFlags,
-    /// cpu or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    pub compute: Compute,
     /// TEST ONLY: cheat in this way, to see it caught (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step, wrong-shape, bad-signature).
     #[arg(long, value_name = "HOW")]
     test_only_adversary: Option<Adversary>,
@@ -49,7 +48,8 @@ impl Miner {
             state_dir: self.state,
             bind: self.bind,
             relays: self.relays.resolve(global),
-            device: self.device,
+            device: self.compute.device,
+            threads: self.compute.threads.into(),
             adversary: self.test_only_adversary,
             protocol_version: self.test_only_protocol_version.unwrap_or(starling_protocol::wire::PROTOCOL_VERSION),
         };

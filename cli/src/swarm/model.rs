@@ -8,7 +8,7 @@ use serde_json::json;
 use starling_commitment::{Canonical, Limits};
 use starling_model::{Device, Sampling, Tokenizer, checkpoint, generate};
 
-use crate::{Global, output};
+use crate::{Global, compute::Compute, output};
 
 /// Assemble, export and try a trained model.
 #[derive(Debug, Args)]
@@ -53,10 +53,19 @@ enum Action {
         /// Tokens of context.
         #[arg(long, default_value_t = 128)]
         context: usize,
-        /// cpu or cuda:N.
-        #[arg(long, default_value = "cpu")]
-        device: String,
+        #[command(flatten)]
+        compute: Compute,
     },
+}
+
+impl Model {
+    /// Where to compute, for the command that does.
+    pub fn compute(&self) -> Option<&Compute> {
+        match &self.action {
+            Action::Sample { compute, .. } => Some(compute),
+            Action::Export { .. } => None,
+        }
+    }
 }
 
 /// Read a weight blob.
@@ -79,14 +88,21 @@ impl Model {
                 }
                 output::line(&format!("{}", out.display()));
             }
-            Action::Sample { checkpoint: file, prompt, tokens, temperature, seed, tokenizer, context, device } => {
+            Action::Sample { checkpoint: file, prompt, tokens, temperature, seed, tokenizer, context, compute } => {
                 let tokenizer = match tokenizer {
                     Some(path) => Tokenizer::from_file(&path)?,
                     None => Tokenizer::bytes(),
                 };
                 let (config, stages) = checkpoint::load(&file, None)?;
                 let sampling = Sampling { tokens, temperature, seed, context };
-                let text = generate(&config, &stages, &tokenizer, &prompt, &sampling, &Device::open(&device)?)?;
+                let text = generate(
+                    &config,
+                    &stages,
+                    &tokenizer,
+                    &prompt,
+                    &sampling,
+                    &Device::open_with(&compute.device, compute.threads.into())?,
+                )?;
                 if global.json {
                     return output::json(&json!({ "text": text }));
                 }

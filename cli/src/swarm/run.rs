@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
+use starling_keys::Account;
 use starling_model::data::{Corpus, Tokenizer};
 use starling_protocol::{
     Digest,
     config::{DataConfig, RunConfig},
-    keys::Account,
 };
 
 use crate::{Global, output};

@@ -8,7 +8,7 @@ use starling_network::PeerAddress;
 use starling_validator::{Validator as Actor, ValidatorConfig};
 
 use super::relay::RelayFlags;
-use crate::{Global, output};
+use crate::{Global, compute::Compute, output};
 
 /// Audit a run's miners and set their weights on chain.
 #[derive(Debug, Args)]
@@ -27,9 +27,8 @@ pub struct Validator {
     bind: SocketAddr,
     #[command(flatten)]
     relays: RelayFlags,
-    /// cpu or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    pub compute: Compute,
 }
 
 impl Validator {
@@ -43,7 +42,8 @@ impl Validator {
             state_dir: self.state,
             bind: self.bind,
             relays: self.relays.resolve(global),
-            device: self.device,
+            device: self.compute.device,
+            threads: self.compute.threads.into(),
         };
         let mut validator = Actor::start(config, hotkey, chain).await?;
         let mut events = validator.events();

@@ -9,8 +9,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jsonrpsee::{core::client::ClientT as _, ws_client::WsClientBuilder};
 use serde_json::json;
 use starling_chain::{Client, Options, fuzzing, runtime::Runtime};
+use starling_keys::Account;
 use starling_localnet::{Localnet, LocalnetConfig, parse_snapshot};
-use starling_protocol::keys::Account;
 
 async fn ask(url: &str, function: &str, argument: &str) -> Vec<u8> {
     let client = WsClientBuilder::new().build(url).await.unwrap();

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 
 use crate::{
     ChainError, Client, Hyper, Submitted,

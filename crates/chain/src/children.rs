@@ -3,7 +3,7 @@
 //! Shares are of `u64::MAX`, takes of 65535.
 
 use serde::Serialize;
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 
 use crate::{
     BlockRef, ChainError, Client, Submitted,

@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     ChainError, Endpoints,

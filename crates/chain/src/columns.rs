@@ -6,7 +6,7 @@
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     Axon, BlockRef, ChainError, Client, Mechanism, Metagraph, Neuron,

@@ -8,7 +8,7 @@
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use parity_scale_codec::Encode as _;
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use starling_timelock::Rounds;
 
 /// Epochs run at the latest this many blocks after the last one, whatever the tempo.

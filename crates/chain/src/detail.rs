@@ -2,7 +2,7 @@
 //!
 //! Runs only after a failure, reads a few values, and stays silent if they cannot be read: the refusal itself is what counts.
 
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{ChainError, Client, metagraph::read_axon};
 

@@ -4,7 +4,7 @@
 //! for among those whose state the node still has, and its events are read. Never guessed: without that block it is [`Fate::Unknown`].
 
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     BlockRef, ChainError, Client,

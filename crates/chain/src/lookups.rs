@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     BlockRef, ChainError, Client, Commitment,

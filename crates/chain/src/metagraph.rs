@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     BlockRef, ChainError, Client, Mechanism,

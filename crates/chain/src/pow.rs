@@ -10,7 +10,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 use tokio::sync::oneshot;
 
 use crate::{BlockRef, ChainError, Client, Submitted, proofs::registered_uid, submit::Call, value::Value};

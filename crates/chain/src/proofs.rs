@@ -3,7 +3,7 @@
 //!
 //! Invariant: storage is read at the block of the transaction itself; what another transaction did later does not count.
 
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     ChainError, Client, Submitted,

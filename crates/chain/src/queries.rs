@@ -1,7 +1,7 @@
 //! The smaller questions to the chain: balances, slots, prices, weights, commits, the epoch clock, commitments.
 
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     BlockRef, ChainError, Client,

@@ -1,6 +1,6 @@
 //! Registering by price, by work and on the root network, and putting one hotkey in another's place (chain.md 1, 8.9, 9).
 
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 
 use crate::{ChainError, Client, Submitted, proofs::registered_uid, submit::Call, value::Value};
 

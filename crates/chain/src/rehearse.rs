@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use starling_protocol::keys::{Account, Signature};
+use starling_keys::{Account, Signature};
 use subxt::{
     SubstrateConfig,
     client::OfflineClientAtBlockImpl,

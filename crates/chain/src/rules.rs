@@ -7,7 +7,7 @@ mod hotkeys;
 
 use std::fmt;
 
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{
     ChainError, Client,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use starling_protocol::keys::Signer;
+use starling_keys::Signer;
 
 use crate::{ChainError, Client, Submitted, submit::Call, value::Value};
 

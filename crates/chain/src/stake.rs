@@ -3,7 +3,7 @@
 //! Amounts are rao: of TAO where TAO goes in, of the subnet's alpha everywhere else. Prices are rao of TAO per alpha.
 
 use serde::Serialize;
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 
 use crate::{
     ChainError, Client, Submitted,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 use subxt::{
     error::ExtrinsicError,
     utils::{AccountId32, MultiSignature},

@@ -5,7 +5,7 @@
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use parity_scale_codec::Encode as _;
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use starling_timelock::{Entropy, Payload, PublicKey, Rounds, Signature};
 
 use crate::{

@@ -4,7 +4,7 @@
 //! alike; fields are found by name, so added ones do not matter and missing ones are named.
 
 use scale_info::PortableRegistry;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use subxt::ext::scale_value;
 
 use crate::decode::Reader;

@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 use starling_chain::{ChainError, runtime::Runtime, value::Value};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use subxt::Metadata;
 
 const SUBTENSOR: &str = "SubtensorModule";

@@ -4,7 +4,7 @@
 mod support;
 
 use starling_chain::{ChainError, Rehearsal, Unsigned, value::Value};
-use starling_protocol::keys::{Account, Signature, Signer};
+use starling_keys::{Account, Signature, Signer};
 use support::world::{TAO, key, localnet, world};
 
 /// Has no key: a rehearsal must not ask for a signature.

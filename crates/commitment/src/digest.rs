@@ -24,6 +24,13 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The same digest, computed by all threads of the rayon pool that this is called in.
+    #[cfg(feature = "parallel")]
+    #[must_use]
+    pub fn of_parallel(bytes: &[u8]) -> Self {
+        Self(*blake3::Hasher::new().update_rayon(bytes).finalize().as_bytes())
+    }
+
     /// First eight hexadecimal digits, for logs.
     #[must_use]
     pub fn short(&self) -> String {

@@ -185,18 +185,66 @@ impl Canonical {
         if need != data.len() as u64 {
             return Err(TensorError::Length { need, got: data.len() as u64 });
         }
-        let mut bytes = Vec::with_capacity(HEADER + data.len());
-        bytes.extend_from_slice(TAG);
-        bytes.push(dtype.code());
-        bytes.push(shape.len() as u8);
-        bytes.resize(24, 0);
-        for d in shape {
-            bytes.extend_from_slice(&d.to_le_bytes());
-        }
-        bytes.resize(HEADER, 0);
+        let mut bytes = header(dtype, shape, data.len());
         bytes.extend_from_slice(data);
-        let digest = Digest::of(&bytes);
-        Ok(Self { dtype, shape: shape.to_vec(), bytes: bytes.into(), digest })
+        Ok(Self::sealed(dtype, shape, bytes, Digest::of))
+    }
+
+    /// Encode elements that `fill` writes, little-endian, straight into the blob: a tensor of gigabytes is copied once.
+    ///
+    /// # Errors
+    /// What `fill` says, or [`TensorError`] for a shape that does not fit into memory's address space.
+    pub fn build<E: From<TensorError>>(
+        dtype: DType,
+        shape: &[u64],
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        Self::build_hashed(dtype, shape, fill, Digest::of)
+    }
+
+    /// As [`Canonical::build`]; `fill` runs here, the threads of `pool` hash.
+    ///
+    /// # Errors
+    /// As [`Canonical::build`].
+    #[cfg(feature = "parallel")]
+    pub fn build_parallel<E: From<TensorError>>(
+        pool: &rayon::ThreadPool,
+        dtype: DType,
+        shape: &[u64],
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        Self::build_hashed(dtype, shape, fill, |bytes| pool.install(|| Digest::of_parallel(bytes)))
+    }
+
+    fn build_hashed<E: From<TensorError>>(
+        dtype: DType,
+        shape: &[u64],
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        hash: impl FnOnce(&[u8]) -> Digest,
+    ) -> Result<Self, E> {
+        let need = usize::try_from(data_length(dtype, shape)?).map_err(|_| TensorError::Overflow)?;
+        let mut bytes = header(dtype, shape, need);
+        bytes.resize(HEADER + need, 0);
+        fill(bytes.get_mut(HEADER..).unwrap_or_default())?;
+        Ok(Self::sealed(dtype, shape, bytes, hash))
+    }
+
+    fn sealed(dtype: DType, shape: &[u64], bytes: Vec<u8>, hash: impl FnOnce(&[u8]) -> Digest) -> Self {
+        let digest = hash(&bytes);
+        Self { dtype, shape: shape.to_vec(), bytes: bytes.into(), digest }
+    }
+
+    /// True if no element is infinite or NaN; integers always are finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let data = self.data();
+        // All exponent bits set: infinite or NaN.
+        match self.dtype {
+            DType::F32 => data.as_chunks::<4>().0.iter().all(|b| u32::from_le_bytes(*b) & 0x7f80_0000 != 0x7f80_0000),
+            DType::Bf16 => data.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) & 0x7f80 != 0x7f80),
+            DType::F16 => data.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) & 0x7c00 != 0x7c00),
+            DType::I64 | DType::U16 | DType::U8 => true,
+        }
     }
 
     /// From f32 elements.
@@ -378,6 +426,20 @@ fn elements<T: bytemuck::AnyBitPattern + bytemuck::NoUninit, const N: usize>(
     } else {
         data.as_chunks::<N>().0.iter().map(|c| decode(*c)).collect()
     }
+}
+
+/// The header of a tensor, in a buffer that has room for `data` bytes more.
+fn header(dtype: DType, shape: &[u64], data: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + data);
+    bytes.extend_from_slice(TAG);
+    bytes.push(dtype.code());
+    bytes.push(shape.len() as u8);
+    bytes.resize(24, 0);
+    for d in shape {
+        bytes.extend_from_slice(&d.to_le_bytes());
+    }
+    bytes.resize(HEADER, 0);
+    bytes
 }
 
 fn data_length(dtype: DType, shape: &[u64]) -> Result<u64, TensorError> {

@@ -15,8 +15,8 @@ use starling_chain::{
     BlockRef, ChainError, Client, EpochClock, Mechanism,
     weights::preflight::{Check, Facts, Way, check},
 };
-use starling_incentive::upscale::upscale;
-use starling_protocol::keys::Signer;
+use starling_keys::Signer;
+use starling_yuma::upscale::upscale;
 use tokio::sync::watch;
 
 use crate::{

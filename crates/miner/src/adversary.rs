@@ -7,11 +7,8 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use starling_commitment::{Canonical, DType, TensorError};
-use starling_protocol::{
-    Account, Digest,
-    keys::{Signature, Signer},
-    seed,
-};
+use starling_keys::{Account, Signature, Signer};
+use starling_protocol::{Digest, seed};
 
 /// A way to cheat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +108,12 @@ impl Saboteur {
     #[must_use]
     pub fn new(how: Option<Adversary>) -> Self {
         Self { how, first: None, earlier: BTreeMap::new() }
+    }
+
+    /// True if what is computed with is what receipts name.
+    #[must_use]
+    pub fn honest(&self) -> bool {
+        !matches!(self.how, Some(Adversary::StaleWeights | Adversary::SkipLayers))
     }
 
     /// The weights to compute with, where `claimed` are those that the receipt will name.

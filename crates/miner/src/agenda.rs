@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use starling_keys::Account;
 use starling_protocol::{
-    Account, Digest, Epoch, Round, Stage, Uid,
+    Digest, Epoch, Round, Stage, Uid,
     ledger::{MergedShard, StageWeights},
     receipt::{Receipt, Work},
     state::{Member, Phase, Sample, Standing, State},

@@ -2,10 +2,8 @@
 
 use futures::future::BoxFuture;
 use starling_chain::Client;
-use starling_protocol::{
-    Uid,
-    keys::{Account, Signer},
-};
+use starling_keys::{Account, Signer};
+use starling_protocol::Uid;
 
 /// The blockchain.
 pub trait Chain: Send + Sync + 'static {

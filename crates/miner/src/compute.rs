@@ -5,8 +5,11 @@
 
 use std::{collections::BTreeMap, thread};
 
-use starling_commitment::Canonical;
-use starling_model::{Device, Gradient, ModelError, Stage as ModelStage, Tape, Weights, merge::outer_shard};
+use starling_commitment::{Canonical, Form};
+use starling_model::{
+    Device, Gradient, ModelError, OptimiserState, Stage as ModelStage, Tape, Weights, merge::outer_shard,
+    optimiser::optimiser,
+};
 use starling_protocol::{Digest, Epoch, Round, Stage, config::RunConfig};
 use tokio::sync::mpsc;
 
@@ -15,7 +18,6 @@ use crate::{
     adversary::{Part, Saboteur},
     agenda::Key,
     assemble::{Shard, assemble},
-    library::Form,
 };
 
 /// One sample on its way through the stage.
@@ -119,8 +121,12 @@ pub struct Forms {
     pub last: bool,
     /// Elements of the flat vector.
     pub parameters: u64,
-    /// What crosses between stages, either way.
+    /// What crosses to the next stage.
     pub crossing: Form,
+    /// What comes back from it.
+    pub gradient: Form,
+    /// Of the inner optimiser.
+    pub optimiser: Form,
     /// Parameters, for adversaries.
     pub(crate) parts: Vec<Part>,
 }
@@ -130,12 +136,6 @@ impl Forms {
     #[must_use]
     pub fn weights(&self) -> Form {
         Form::flat(self.parameters)
-    }
-
-    /// Optimiser state.
-    #[must_use]
-    pub fn optimiser(&self) -> Form {
-        Form::flat(2 * self.parameters + 1)
     }
 }
 
@@ -148,6 +148,8 @@ pub struct Engine {
     round: Option<(Epoch, Round)>,
     /// Digest of the weights that receipts name, and what is computed with.
     loaded: Option<(Digest, Weights)>,
+    /// The optimiser's state after the newest step, with its digest: it stays on the device from one step to the next.
+    state: Option<(Digest, OptimiserState)>,
     tapes: BTreeMap<(u32, u16), Tape>,
     gradients: BTreeMap<(u32, u16), Gradient>,
 }
@@ -177,13 +179,15 @@ impl Engine {
         let part =
             |p: &starling_model::shape::Parameter| Part { name: p.name.clone(), offset: p.offset, length: p.length() };
         let t = &run.training;
-        let shape =
-            vec![u64::from(t.sequences_per_sample), u64::from(t.sequence_length), u64::from(model.boundary_width())];
+        let (batch, length) = (u64::from(t.sequences_per_sample), u64::from(t.sequence_length));
+        let parameters = model.parameter_count() as u64;
         let forms = Forms {
             first: model.is_first(),
             last: model.is_last(),
-            parameters: model.parameter_count() as u64,
-            crossing: Form { dtype: model.boundary_dtype(), shape },
+            parameters,
+            crossing: model.boundary().output(batch, length),
+            gradient: model.boundary().gradient(batch, length),
+            optimiser: optimiser(&t.optimiser).form(parameters),
             parts: model.layout().iter().map(part).collect(),
         };
         Ok(Self {
@@ -193,6 +197,7 @@ impl Engine {
             saboteur: Saboteur::new(adversary),
             round: None,
             loaded: None,
+            state: None,
             tapes: BTreeMap::new(),
             gradients: BTreeMap::new(),
         })
@@ -272,10 +277,8 @@ impl Engine {
         if !self.tapes.contains_key(&key) {
             self.forward(pass)?;
         }
-        let (Some((_, weights)), Some(tape)) = (&self.loaded, self.tapes.remove(&key)) else {
-            return Err(ModelError::Misuse("a backward follows its forward"));
-        };
-        let backward = self.stage.backward(weights, tape, pass.gradient.as_ref())?;
+        let tape = self.tapes.remove(&key).ok_or(ModelError::Misuse("a backward follows its forward"))?;
+        let backward = self.stage.backward(tape, pass.gradient.as_ref())?;
         self.gradients.insert(key, backward.gradient);
         Ok(backward.input_gradient)
     }
@@ -286,9 +289,10 @@ impl Engine {
         weights: &Canonical,
         optimiser: Option<Canonical>,
     ) -> Result<Product, ModelError> {
+        let hyper = self.run.training.optimiser.clone();
         let before = match optimiser {
             Some(state) => state,
-            None => self.stage.zero_optimiser_state()?,
+            None => self.stage.first_state_bytes(&hyper)?,
         };
         if let Some((weights, optimiser)) = self.saboteur.step(weights, &before).map_err(unfit("weights"))? {
             return Ok(Product::Step { before, weights, optimiser });
@@ -302,8 +306,22 @@ impl Engine {
         let gradients: Vec<&Gradient> =
             passes.iter().filter_map(|p| self.gradients.get(&(p.sample, p.attempt))).collect();
         let total = self.stage.sum(&gradients)?;
-        let (weights, optimiser) =
-            self.stage.step(weights, &before, &total, &self.run.training.optimiser, self.run.total_steps())?;
+        // Tapes and gradients belong to the weights that now change under them.
+        self.tapes.clear();
+        self.gradients.clear();
+        let kept = self.loaded.take().filter(|(digest, _)| *digest == weights.digest() && self.saboteur.honest());
+        let mut live = match kept {
+            Some((_, live)) => live,
+            None => self.stage.load(weights)?,
+        };
+        let mut state = match self.state.take().filter(|(digest, _)| *digest == before.digest()) {
+            Some((_, state)) => state,
+            None => self.stage.load_state(&before, &hyper)?,
+        };
+        self.stage.step(&mut live, &mut state, &total, &hyper, self.run.total_steps())?;
+        let (weights, optimiser) = (live.to_canonical(&self.stage)?, state.to_canonical(&self.stage)?);
+        self.loaded = self.saboteur.honest().then(|| (weights.digest(), live));
+        self.state = Some((optimiser.digest(), state));
         Ok(Product::Step { before, weights, optimiser })
     }
 

@@ -3,17 +3,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use starling_commitment::Canonical;
-use starling_protocol::{
-    Account, Epoch, Round, config::RunConfig, keys::Signer, ledger::StageWeights, merge::shard_range, receipt::Work,
-};
+use starling_commitment::{Canonical, Form};
+use starling_keys::{Account, Signer};
+use starling_protocol::{Epoch, Round, config::RunConfig, ledger::StageWeights, merge::shard_range, receipt::Work};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     Chain, MinerError,
     agenda::{Delivery, Duty, PassDuty, Passed, ShardAt, Start},
     compute::{Forms, Job, Pass, Product},
-    library::{Form, Library, Unavailable, Undelivered, finite},
+    library::{Library, Unavailable, Undelivered},
     status::Board,
     tokens::Tokens,
 };
@@ -98,7 +97,7 @@ impl Kit {
                 let until = self.until(self.run.epoch.sample_timeout_ms / 2);
                 let output_gradient = gradient.map(|g| g.digest);
                 let gradient = match gradient {
-                    Some(from) => Some(self.library.delivered(epoch, from, &self.forms.crossing, until).await?),
+                    Some(from) => Some(self.library.delivered(epoch, from, &self.forms.gradient, until).await?),
                     None => None,
                 };
                 let (tokens, targets) = self.data(pass.sample).await?;
@@ -114,7 +113,7 @@ impl Kit {
                     passes.push(self.again(epoch, round, held.clone(), sample).await?);
                 }
                 let state = match &optimiser {
-                    Some(digest) => Some(self.library.own(digest, &self.forms.optimiser()).await?),
+                    Some(digest) => Some(self.library.own(digest, &self.forms.optimiser).await?),
                     None => None,
                 };
                 let draft = Draft::Step { round, samples, weights, first: optimiser.is_none() };
@@ -201,7 +200,7 @@ impl Kit {
         let (tokens, targets) = self.data(passed.sample).await?;
         let input = self.input(&passed.input, tokens).await?;
         let gradient = match &passed.output_gradient {
-            Some(digest) => Some(self.library.own(digest, &self.forms.crossing).await?),
+            Some(digest) => Some(self.library.own(digest, &self.forms.gradient).await?),
             None => None,
         };
         Ok(self.pass(epoch, &duty, weights, input, targets, gradient))
@@ -249,9 +248,9 @@ impl Kit {
                 .await
             {
                 Ok(bytes) => {
-                    return form
-                        .read(bytes)
-                        .map_err(|reason| Unavailable::Undelivered(Undelivered { peer: *from, reason }));
+                    return form.read(bytes).map_err(|unfit| {
+                        Unavailable::Undelivered(Undelivered { peer: *from, reason: unfit.to_string() })
+                    });
                 }
                 Err(own @ Unavailable::Own(_)) => return Err(own),
                 Err(fault) => last = fault,
@@ -275,7 +274,7 @@ impl Kit {
         if self.library.has(&at.output).await?
             && let Ok(own) = self.library.own(&at.output, &form).await
         {
-            return Ok(Some(own).filter(finite));
+            return Ok(Some(own).filter(Canonical::is_finite));
         }
         loop {
             // Those who did not deliver another shard come last.

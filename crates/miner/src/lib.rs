@@ -28,9 +28,10 @@ use std::{
 };
 
 use starling_chain::Client;
+use starling_keys::{Account, Signer};
 use starling_model::Device;
 use starling_network::{NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Relays, Roll};
-use starling_protocol::{Account, Digest, Signer, config::RunConfig};
+use starling_protocol::{Digest, config::RunConfig};
 use tokio::{sync::watch, task::JoinHandle};
 
 pub use adversary::Adversary;
@@ -60,6 +61,8 @@ pub struct MinerConfig {
     pub relays: Relays,
     /// `cpu` or `cuda:N`.
     pub device: String,
+    /// Threads that compute and hash.
+    pub threads: usize,
     /// TEST ONLY: a way to cheat.
     pub adversary: Option<Adversary>,
     /// Version of the protocol to speak: [`starling_protocol::wire::PROTOCOL_VERSION`], but for tests of its refusal.
@@ -174,7 +177,8 @@ impl Miner {
             Ok(Err(error)) => board.trouble("chain", error),
             Err(_) => board.trouble("chain", format!("no answer within {} s", errands::CHAIN_READ.as_secs())),
         }
-        let device = Device::open(&config.device).map_err(|e| MinerError::Compute(e.to_string()))?;
+        let device =
+            Device::open_with(&config.device, config.threads).map_err(|e| MinerError::Compute(e.to_string()))?;
         std::fs::create_dir_all(&config.state_dir)
             .map_err(|e| MinerError::StateDir { path: config.state_dir.clone(), reason: e.to_string() })?;
         let outbox = Arc::new(Outbox::open(&config.state_dir, config.run.id(), account)?);

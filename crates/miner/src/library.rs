@@ -13,9 +13,10 @@ use std::{
 
 use bytes::Bytes;
 use parity_scale_codec::DecodeAll;
-use starling_commitment::{Canonical, DType, Limits, tensor};
+use starling_commitment::{Canonical, DType, Form, tensor};
+use starling_keys::Account;
 use starling_network::{NetworkError, Node, PeerAddress};
-use starling_protocol::{Account, Digest, Epoch, state::State};
+use starling_protocol::{Digest, Epoch, state::State};
 use tokio::time::Instant;
 
 use crate::{MinerError, agenda::Delivery, outbox::Outbox};
@@ -25,66 +26,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Shortest deadline of a try: a machine that was suspended blames nobody for it.
 const SHORTEST_TRY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// Element type and shape of a tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
-    /// Element type.
-    pub dtype: DType,
-    /// Dimensions.
-    pub shape: Vec<u64>,
-}
-
-impl Form {
-    /// A flat f32 vector.
-    #[must_use]
-    pub fn flat(elements: u64) -> Self {
-        Self { dtype: DType::F32, shape: vec![elements] }
-    }
-
-    /// Length of its blob, bytes.
-    #[must_use]
-    pub fn length(&self) -> u64 {
-        tensor::blob_length(self.dtype, &self.shape).unwrap_or(0)
-    }
-
-    /// Bytes to a tensor of this form.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn decode(&self, bytes: Bytes) -> Result<Canonical, String> {
-        let limits = Limits { max_bytes: self.length(), max_rank: self.shape.len() };
-        let tensor = Canonical::decode(bytes, limits).map_err(|e| e.to_string())?;
-        tensor.require(self.dtype, &self.shape).map_err(|e| e.to_string())?;
-        Ok(tensor)
-    }
-
-    /// As [`Form::decode`], and all elements are finite numbers.
-    ///
-    /// # Errors
-    /// In words for the complaint.
-    pub fn read(&self, bytes: Bytes) -> Result<Canonical, String> {
-        let tensor = self.decode(bytes)?;
-        if finite(&tensor) {
-            Ok(tensor)
-        } else {
-            Err("the tensor holds elements that are infinite or not a number".into())
-        }
-    }
-}
-
-/// True if no element is infinite or NaN; integers always are finite.
-#[must_use]
-pub fn finite(tensor: &Canonical) -> bool {
-    let data = tensor.data();
-    // All exponent bits set: infinite or NaN.
-    match tensor.dtype() {
-        DType::F32 => data.as_chunks::<4>().0.iter().all(|b| u32::from_le_bytes(*b) & 0x7f80_0000 != 0x7f80_0000),
-        DType::Bf16 => data.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) & 0x7f80 != 0x7f80),
-        DType::F16 => data.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) & 0x7c00 != 0x7c00),
-        DType::I64 | DType::U16 | DType::U8 => true,
-    }
-}
 
 /// A peer did not deliver what it committed to.
 #[derive(Clone, Debug)]
@@ -210,7 +151,7 @@ impl Library {
             return Ok(tensor);
         }
         let bytes = self.kept(digest).await?.ok_or(MinerError::Gone { digest: *digest })?;
-        form.decode(bytes).map_err(|reason| MinerError::Damaged { digest: *digest, reason })
+        form.decode(bytes).map_err(|e| MinerError::Damaged { digest: *digest, reason: e.to_string() })
     }
 
     /// As [`Library::own`], and kept in memory from then on.
@@ -354,36 +295,5 @@ impl Library {
             self.shelve(&tensor);
         }
         Ok(self.node.remove(digests).await?)
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tensor_of_another_form_or_with_a_nan_is_refused_in_words() {
-        let form = Form { dtype: DType::F32, shape: vec![2, 3] };
-        let right = Canonical::from_f32(&[2, 3], &[1.0, -2.0, 0.0, f32::MIN_POSITIVE, f32::MAX, 1e-45]).unwrap();
-        assert_eq!(form.read(right.bytes().clone()), Ok(right));
-        let refused = |shape: &[u64], values: &[f32]| {
-            form.read(Canonical::from_f32(shape, values).unwrap().bytes().clone()).unwrap_err()
-        };
-        assert!(refused(&[3, 2], &[0.0; 6]).contains("[3, 2]"));
-        assert!(refused(&[2, 3, 1], &[0.0; 6]).contains("3 dimensions"));
-        assert!(refused(&[2, 300], &[0.0; 600]).contains("at most"));
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert!(refused(&[2, 3], &[0.0, 0.0, bad, 0.0, 0.0, 0.0]).contains("not a number"));
-        }
-        let garbage = Bytes::from_static(&[0xff; 100]);
-        assert!(form.read(garbage).unwrap_err().contains("not a tensor"));
-        let wide = Form { dtype: DType::Bf16, shape: vec![1] };
-        assert!(
-            wide.read(Canonical::new(DType::Bf16, &[1], &0x7fc0u16.to_le_bytes()).unwrap().bytes().clone()).is_err()
-        );
-        assert!(
-            wide.read(Canonical::new(DType::Bf16, &[1], &0x3f80u16.to_le_bytes()).unwrap().bytes().clone()).is_ok()
-        );
     }
 }

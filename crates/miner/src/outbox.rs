@@ -11,9 +11,9 @@ use std::{
 
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use starling_keys::{Account, Signer};
 use starling_protocol::{
-    Account, Digest, Epoch, Stage,
-    keys::Signer,
+    Digest, Epoch, Stage,
     receipt::{Receipt, Work},
     signed::Signed,
 };

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
+use starling_keys::Account;
 use starling_network::Links;
-use starling_protocol::{Account, Epoch, Round, Stage, Uid};
+use starling_protocol::{Epoch, Round, Stage, Uid};
 use tokio::sync::watch;
 
 /// Work that stands in the ledger or was handed in by this process.

@@ -39,7 +39,7 @@ fn passes(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let f = stage.forward(&weights, black_box(&input), None).unwrap();
-                stage.backward(&weights, f.tape, Some(&input)).unwrap()
+                stage.backward(f.tape, Some(&input)).unwrap()
             });
         });
         group.finish();

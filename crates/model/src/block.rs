@@ -3,7 +3,7 @@
 use starling_protocol::config::ModelConfig;
 use tch::{Kind, Tensor};
 
-use crate::{Device, ModelError};
+use crate::{Device, ModelError, trace::Trace};
 
 /// Rotary tables for one sequence length, f32 `[length, head / 2]`.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Rotary {
         let table = |v: &[f32]| -> Result<Tensor, ModelError> {
             Ok(Tensor::f_from_slice(v)?
                 .f_reshape([length as i64, half as i64])?
-                .f_to_device(device.0)?
+                .f_to_device(device.torch())?
                 .f_to_kind(kind)?)
         };
         Ok(Self { cos: table(&cos)?, sin: table(&sin)? })
@@ -53,30 +53,32 @@ impl Rotary {
     }
 }
 
-/// `x · weight / rms(x)` over the last dimension.
-pub(crate) fn norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, ModelError> {
-    let wide = x.f_to_kind(Kind::Float)?;
-    let scale = wide.f_square()?.f_mean_dim(-1i64, true, Kind::Float)?.f_add_scalar(eps)?.f_rsqrt()?;
-    Ok(wide.f_mul(&scale)?.f_to_kind(x.f_kind()?)?.f_mul(weight)?)
-}
+/// Weights of a block.
+pub(crate) const WEIGHTS: usize = 9;
 
-pub(crate) fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, ModelError> {
-    Ok(x.f_linear(weight, None::<Tensor>)?)
-}
-
-/// Nine weights in the order of `shape::layout`.
+/// One block; its weights are those of the stage from number `first` on, in the order of `shape::layout`.
 pub(crate) struct Block<'a> {
     pub(crate) weights: &'a [Tensor],
+    pub(crate) first: usize,
     pub(crate) config: &'a ModelConfig,
 }
 
 impl Block<'_> {
     fn w(&self, i: usize) -> Result<&Tensor, ModelError> {
-        self.weights.get(i).ok_or(ModelError::Misuse("a block has nine weights"))
+        self.weights.get(self.first + i).ok_or(ModelError::Misuse("a block has nine weights"))
+    }
+
+    fn product(&self, i: usize, x: &Tensor, trace: &mut Trace) -> Result<Tensor, ModelError> {
+        trace.product(self.first + i, x, self.w(i)?)
     }
 
     /// From `[batch, length, d]` to the stream after attention and what the MLP adds to it; their sum is the block's output.
-    pub(crate) fn forward(&self, x: &Tensor, rotary: &Rotary) -> Result<(Tensor, Tensor), ModelError> {
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        rotary: &Rotary,
+        trace: &mut Trace,
+    ) -> Result<(Tensor, Tensor), ModelError> {
         let c = self.config;
         let (batch, length, d) = x.f_size3_checked()?;
         let head = d / i64::from(c.heads);
@@ -84,10 +86,10 @@ impl Block<'_> {
             Ok(t.f_view([batch, length, i64::from(n), head])?.f_transpose(1, 2)?)
         };
 
-        let normed = norm(x, self.w(0)?, c.norm_eps)?;
-        let q = rotary.turn(&heads(linear(&normed, self.w(1)?)?, c.heads)?)?;
-        let k = rotary.turn(&heads(linear(&normed, self.w(2)?)?, c.kv_heads)?)?;
-        let v = heads(linear(&normed, self.w(3)?)?, c.kv_heads)?;
+        let normed = trace.norm(self.first, x, self.w(0)?, c.norm_eps)?;
+        let q = rotary.turn(&heads(self.product(1, &normed, trace)?, c.heads)?)?;
+        let k = rotary.turn(&heads(self.product(2, &normed, trace)?, c.kv_heads)?)?;
+        let v = heads(self.product(3, &normed, trace)?, c.kv_heads)?;
         let mixed = Tensor::f_scaled_dot_product_attention(
             &q,
             &self.shared(k)?,
@@ -99,11 +101,11 @@ impl Block<'_> {
             false,
         )?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, length, d])?;
-        let h = x.f_add(&linear(&mixed, self.w(4)?)?)?;
+        let h = x.f_add(&self.product(4, &mixed, trace)?)?;
 
-        let normed = norm(&h, self.w(5)?, c.norm_eps)?;
-        let gated = linear(&normed, self.w(6)?)?.f_silu()?.f_mul(&linear(&normed, self.w(7)?)?)?;
-        Ok((h, linear(&gated, self.w(8)?)?))
+        let normed = trace.norm(self.first + 5, &h, self.w(5)?, c.norm_eps)?;
+        let gated = self.product(6, &normed, trace)?.f_silu()?.f_mul(&self.product(7, &normed, trace)?)?;
+        Ok((h, self.product(8, &gated, trace)?))
     }
 
     /// Each key/value head serves `heads / kv_heads` query heads.

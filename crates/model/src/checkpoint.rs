@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use starling_commitment::Canonical;
-use starling_protocol::config::{BoundaryConfig, ModelConfig};
+use starling_protocol::config::ModelConfig;
 
-use crate::{ModelError, convert::tensor_error, file, shape};
+use crate::{ModelError, boundary::boundary, convert::tensor_error, file, shape};
 
 /// Largest checkpoint read, bytes.
 const MAX_FILE: u64 = 1 << 36;
@@ -99,8 +99,9 @@ pub fn load(path: &Path, cut: Option<Vec<u32>>) -> Result<(ModelConfig, Vec<Cano
                 "the model has {has} blocks, the cut {cut:?} asks for {asked}: name all of them"
             )));
         }
-        if config.boundary != BoundaryConfig::Dense && config.stages != cut {
-            // A bottleneck is part of the function: moving it would make another model.
+        let kind = boundary(&config);
+        if (kind.encoder().is_some() || kind.decoder().is_some()) && config.stages != cut {
+            // Projections are part of the function: moving them would make another model.
             return Err(bad(&format!("a model with bottlenecks keeps its cut {:?}", config.stages)));
         }
         config.stages = cut;

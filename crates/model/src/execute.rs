@@ -31,7 +31,7 @@ pub fn backward(
 ) -> Result<Backward, ModelError> {
     let loaded = stage.load(weights)?;
     let tape = stage.forward(&loaded, input, targets)?.tape;
-    stage.backward(&loaded, tape, output_gradient)
+    stage.backward(tape, output_gradient)
 }
 
 /// What one sample of a step is computed from.
@@ -58,13 +58,16 @@ pub fn step(
     total_steps: u32,
 ) -> Result<(Canonical, Canonical), ModelError> {
     let loaded = stage.load(weights)?;
+    // Sample by sample and then in order, as a miner adds up whose gradients come back in another order.
     let gradients = samples
         .iter()
         .map(|s| {
             let tape = stage.forward(&loaded, &s.input, s.targets.as_ref())?.tape;
-            Ok(stage.backward(&loaded, tape, s.output_gradient.as_ref())?.gradient)
+            Ok(stage.backward(tape, s.output_gradient.as_ref())?.gradient)
         })
         .collect::<Result<Vec<Gradient>, ModelError>>()?;
     let total = stage.sum(&gradients.iter().collect::<Vec<_>>())?;
-    stage.step(weights, optimiser, &total, hyper, total_steps)
+    let (mut weights, mut state) = (loaded, stage.load_state(optimiser, hyper)?);
+    stage.step(&mut weights, &mut state, &total, hyper, total_steps)?;
+    Ok((weights.to_canonical(stage)?, state.to_canonical(stage)?))
 }

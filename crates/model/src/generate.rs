@@ -67,9 +67,9 @@ pub fn generate(
             let out = stage.infer(weights, &crossing)?;
             if stage.is_last() {
                 let row = out.f_select(1, context.len() as i64 - 1)?.f_reshape([-1])?;
-                logits = to_canonical(&row)?.to_f32().map_err(tensor_error("logits"))?;
+                logits = to_canonical(&row, device)?.to_f32().map_err(tensor_error("logits"))?;
             } else {
-                crossing = to_canonical(&out)?;
+                crossing = to_canonical(&out, device)?;
             }
         }
         ids.push(choose(&logits, sampling.temperature, rng.next_u32()));

@@ -1,12 +1,13 @@
 //! The model: a Llama-style decoder cut into stages, its optimisers, its data. The only room that links libtorch.
 //!
 //! Miners and auditors run the same functions on the same bytes ([`Stage`], [`execute`]), so an audit is a comparison of digests.
-//! Everything is deterministic: one thread, deterministic kernels, TF32 off, sums in a stated order (design D8, D11).
+//! Everything is deterministic: as many threads as told (one, if not), deterministic kernels, TF32 off, sums in a stated order (design D8, D11).
 
 mod block;
-mod boundary;
+pub mod boundary;
 pub mod checkpoint;
 mod convert;
+mod cost;
 pub mod data;
 mod device;
 mod error;
@@ -19,10 +20,16 @@ mod plot;
 pub mod shape;
 mod stage;
 mod torch;
+mod trace;
+mod weights;
 
+pub use cost::{costs, forward as forward_flops};
 pub use data::Tokenizer;
-pub use device::Device;
+pub use device::{CUBLAS_WORKSPACE, Device};
 pub use error::ModelError;
 pub use generate::{Sampling, generate};
+pub use optimiser::OptimiserState;
 pub use plot::loss_curve_svg;
-pub use stage::{Backward, Forward, Gradient, Stage, Tape, Weights};
+pub use stage::{Backward, Forward, Gradient, OnDevice, Stage, Tape};
+pub use trace::Deferred;
+pub use weights::Weights;

@@ -4,12 +4,12 @@
 //! its first values are the same bits on every machine (integer generator, exact float operations).
 
 use rand_chacha::rand_core::RngCore;
-use starling_protocol::{
-    config::{BoundaryConfig, ModelConfig},
-    seed,
-};
+use starling_protocol::{config::ModelConfig, seed};
 
-use crate::ModelError;
+use crate::{
+    ModelError,
+    boundary::{Boundary, boundary},
+};
 
 /// One parameter within the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,11 @@ impl Parameter {
     #[must_use]
     pub fn decays(&self) -> bool {
         self.kind != Kind::Norm
+    }
+
+    /// The table of token vectors, which is looked up and not multiplied with.
+    pub(crate) fn is_table(&self) -> bool {
+        self.name == "embedding"
     }
 
     pub(crate) fn initial(&self, config: &ModelConfig, run_seed: u64) -> Vec<f32> {
@@ -91,10 +96,11 @@ pub fn check(c: &ModelConfig) -> Result<(), ModelError> {
     rule(c.rope_theta > 1.0 && c.rope_theta.is_finite(), "rope_theta", &c.rope_theta, "a number above 1 is needed")?;
     rule(c.norm_eps > 0.0 && c.norm_eps < 1.0, "norm_eps", &c.norm_eps, "a small positive number is needed")?;
     rule(c.init_std > 0.0 && c.init_std < 1.0, "init_std", &c.init_std, "between 0 and 1 is needed")?;
-    if let BoundaryConfig::Bottleneck { width } = c.boundary {
-        rule((1..=c.d_model).contains(&width), "boundary.width", &width, "1 to d_model is needed")?;
-    }
-    Ok(())
+    c.boundary.check(c.d_model).map_err(|bad| ModelError::Config {
+        key: bad.key.trim_start_matches("model."),
+        value: bad.value,
+        need: bad.need,
+    })
 }
 
 /// Index of a stage's first block in the whole model.
@@ -105,6 +111,10 @@ pub(crate) fn first_block(config: &ModelConfig, stage: usize) -> u32 {
 /// A stage's parameters in their order in the flat vector.
 #[must_use]
 pub fn layout(config: &ModelConfig, stage: usize) -> Vec<Parameter> {
+    layout_with(config, stage, &*boundary(config))
+}
+
+pub(crate) fn layout_with(config: &ModelConfig, stage: usize, boundary: &dyn Boundary) -> Vec<Parameter> {
     let mut found = Vec::new();
     let mut offset = 0;
     let mut add = |name: String, shape: &[u32], kind: Kind| {
@@ -118,8 +128,8 @@ pub fn layout(config: &ModelConfig, stage: usize) -> Vec<Parameter> {
     let last = stage + 1 == config.stages.len();
     if stage == 0 {
         add("embedding".into(), &[config.vocab, d], Kind::Matrix);
-    } else if let BoundaryConfig::Bottleneck { width } = config.boundary {
-        add(format!("boundary.{}.decode", stage - 1), &[d, width], Kind::Matrix);
+    } else if let Some(p) = boundary.decoder() {
+        add(format!("boundary.{}.{}", stage - 1, p.name), &p.shape, Kind::Matrix);
     }
     let first = first_block(config, stage);
     let blocks = config.stages.get(stage).copied().unwrap_or(0);
@@ -138,8 +148,8 @@ pub fn layout(config: &ModelConfig, stage: usize) -> Vec<Parameter> {
     if last {
         add("final.norm".into(), &[d], Kind::Norm);
         add("head".into(), &[config.vocab, d], Kind::Matrix);
-    } else if let BoundaryConfig::Bottleneck { width } = config.boundary {
-        add(format!("boundary.{stage}.encode"), &[width, d], Kind::Matrix);
+    } else if let Some(p) = boundary.encoder() {
+        add(format!("boundary.{stage}.{}", p.name), &p.shape, Kind::Matrix);
     }
     found
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use starling_commitment::{Canonical, Digest};
 use starling_model::{Device, Stage, execute};
-use starling_protocol::config::{BoundaryConfig, ComputeDType, ModelConfig, OptimiserConfig};
+use starling_protocol::config::{BoundaryConfig, ComputeDType, ModelConfig, OptimiserConfig, OptimiserKind};
 
 const CHILD: &str = "STARLING_TEST_PRINTS_DIGEST";
 
@@ -31,6 +31,8 @@ fn model() -> ModelConfig {
 /// Small clip: the norm of the gradient reaches every new weight.
 fn hyper() -> OptimiserConfig {
     OptimiserConfig {
+        kind: OptimiserKind::Adamw,
+        momentum_decay: 0.004,
         learning_rate: 1e-3,
         warmup_steps: 0,
         final_fraction: 0.1,
@@ -57,7 +59,7 @@ fn everything() -> Digest {
     bytes.extend_from_slice(&crossing.digest().0);
     bytes.extend_from_slice(&output_gradient.as_ref().unwrap().digest().0);
     let sample = execute::StepSample { input, targets: None, output_gradient };
-    let zero = first.zero_optimiser_state().unwrap();
+    let zero = first.first_state_bytes(&hyper()).unwrap();
     let (w, state) = execute::step(&first, &wf, &zero, &[sample], &hyper(), 10).unwrap();
     bytes.extend_from_slice(&w.digest().0);
     bytes.extend_from_slice(&state.digest().0);
@@ -92,13 +94,13 @@ fn results_do_not_depend_on_threads() {
 
     // And the step itself rounds alike even if somebody gives libtorch more threads.
     let stage = Stage::new(&model(), 0, &Device::CPU).unwrap();
-    let (w, zero) = (stage.initial_weights(1).unwrap(), stage.zero_optimiser_state().unwrap());
+    let (w, zero) = (stage.initial_weights(1).unwrap(), stage.first_state_bytes(&hyper()).unwrap());
     let ids = Canonical::from_u16(&[1, 64], &(0..64).collect::<Vec<u16>>()).unwrap();
     let ones = Canonical::from_f32(&[1, 64, 128], &(0..64 * 128).map(|i| (i % 13) as f32).collect::<Vec<_>>()).unwrap();
     let gradient = execute::backward(&stage, &w, &ids, None, Some(&ones)).unwrap().gradient;
-    let one = stage.step(&w, &zero, &gradient, &hyper(), 10).unwrap();
+    let one = stage.step_bytes(&w, &zero, &gradient, &hyper(), 10).unwrap();
     for threads in [2, 3, 5] {
         tch::set_num_threads(threads);
-        assert_eq!(stage.step(&w, &zero, &gradient, &hyper(), 10).unwrap(), one, "{threads} threads");
+        assert_eq!(stage.step_bytes(&w, &zero, &gradient, &hyper(), 10).unwrap(), one, "{threads} threads");
     }
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use common::{ALPN, PATIENCE, Raw, Shelf, Taken, key, noise, pair};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use iroh::endpoint::Connection;
+use starling_keys::Signer;
 use starling_network::{Credit, Pusher};
-use starling_protocol::keys::Signer;
 use tokio::runtime::Runtime;
 
 const SIZES: [usize; 3] = [4 << 10, 128 << 10, 1 << 20];

@@ -16,13 +16,9 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use starling_network::{
-    Admission, Credit, Intake, Item, NetworkConfig, NoRequests, Node, Outcome, Peer, Verdict,
-};
-use starling_protocol::{
-    Digest, Refused,
-    keys::{Account, Signature, Signer},
-};
+use starling_keys::{Account, Signature, Signer};
+use starling_network::{Admission, Credit, Intake, Item, NetworkConfig, NoRequests, Node, Outcome, Peer, Verdict};
+use starling_protocol::{Digest, Refused};
 use tokio::{net::UdpSocket, sync::mpsc, time::sleep_until};
 
 struct Key(schnorrkel::Keypair);

@@ -10,7 +10,7 @@ use iroh::{
     endpoint::{Connection, RecvStream, SendStream},
 };
 use parity_scale_codec::Encode;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{

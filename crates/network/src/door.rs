@@ -16,10 +16,8 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler},
 };
 use parity_scale_codec::Encode;
-use starling_protocol::{
-    Code, Refused,
-    keys::{Account, Signer},
-};
+use starling_keys::{Account, Signer};
+use starling_protocol::{Code, Refused};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},

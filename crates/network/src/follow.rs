@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parity_scale_codec::Encode;
+use starling_keys::{Account, Signer};
 use starling_protocol::{
     Reaction, Refused,
-    keys::{Account, Signer},
     message::{Join, Role},
     signed::Signed,
     wire::{self, Page, Request, Response, Submission},
@@ -144,7 +144,8 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use starling_protocol::{Account, Code, Digest};
+    use starling_keys::Account;
+    use starling_protocol::{Code, Digest};
 
     use super::*;
 

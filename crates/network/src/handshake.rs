@@ -6,9 +6,9 @@
 
 use iroh::endpoint::Connection;
 use parity_scale_codec::{Decode, DecodeAll, Encode};
+use starling_keys::{Account, Signer};
 use starling_protocol::{
     Code, Digest, Refused,
-    keys::{Account, Signer},
     signed::{Body, Signed},
 };
 

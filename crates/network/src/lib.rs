@@ -35,7 +35,8 @@ pub use roll::Roll;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use starling_protocol::{Code, Refused, keys::Account};
+use starling_keys::Account;
+use starling_protocol::{Code, Refused};
 
 /// Who may speak: asked before any request is parsed.
 pub trait Admission: Send + Sync + 'static {

@@ -20,10 +20,8 @@ use iroh::{
 use iroh_relay::tls::CaTlsConfig;
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use starling_protocol::{
-    Digest,
-    keys::{Account, Signer},
-};
+use starling_keys::{Account, Signer};
+use starling_protocol::Digest;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -399,8 +397,9 @@ fn relays(config: &NetworkConfig) -> Result<(RelayMode, NetReportConfig), Networ
 fn roots(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, NetworkError> {
     let mut all = Vec::new();
     for path in files {
-        let failed = |e: &dyn fmt::Display| {
-            NetworkError::Store { path: path.clone(), reason: format!("no certificate could be read from it: {e}") }
+        let failed = |e: &dyn fmt::Display| NetworkError::Store {
+            path: path.clone(),
+            reason: format!("no certificate could be read from it: {e}"),
         };
         let found = CertificateDer::pem_file_iter(path).map_err(|e| failed(&e))?;
         let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|e| failed(&e))?;

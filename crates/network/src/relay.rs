@@ -140,11 +140,8 @@ fn private(ip: IpAddr) -> bool {
 }
 
 async fn certified(certificate: &Path, key: &Path) -> Result<CertConfig, RelayError> {
-    let failed = |reason: String| RelayError::Certificate {
-        certificate: certificate.to_owned(),
-        key: key.to_owned(),
-        reason,
-    };
+    let failed =
+        |reason: String| RelayError::Certificate { certificate: certificate.to_owned(), key: key.to_owned(), reason };
     let provider = default_provider();
     let server = rustls::ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

@@ -11,7 +11,8 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use starling_protocol::{Code, Refused, Uid, keys::Account};
+use starling_keys::Account;
+use starling_protocol::{Code, Refused, Uid};
 use tokio::time::Instant;
 
 use crate::Admission;

@@ -11,11 +11,12 @@ use std::{
 use bytes::Bytes;
 use common::{ALPN, Echo, Impostor, Only, PATIENCE, Raw, ask, config, everybody, frame, key, node, noise};
 use parity_scale_codec::Encode;
+use starling_keys::Signer;
 use starling_network::{
     Limits, NetworkConfig, NetworkError, Node,
     handshake::{Ends, Hello},
 };
-use starling_protocol::{Code, Digest, keys::Signer, wire::PROTOCOL_VERSION};
+use starling_protocol::{Code, Digest, wire::PROTOCOL_VERSION};
 
 const HI: Bytes = Bytes::from_static(b"hi");
 const HELLO: u8 = 0;

@@ -11,8 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use common::{Echo, PATIENCE, Pair, Shelf, Taken, config, everybody, key, noise, pair};
+use starling_keys::Signer;
 use starling_network::{Credit, Grants, NetworkError, Node, Outcome, Pusher, handshake::Unbelieved};
-use starling_protocol::{Code, keys::Signer};
+use starling_protocol::Code;
 use tokio::{task::JoinSet, time::timeout};
 
 const MIB: u64 = 1 << 20;

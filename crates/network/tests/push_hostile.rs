@@ -13,10 +13,9 @@ use common::{ALPN, Echo, PATIENCE, Raw, Shelf, Taken, config, everybody, frame, 
 use futures::FutureExt;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use parity_scale_codec::{Decode, DecodeAll, Encode};
-use starling_network::{
-    Credit, Grants, Limits, NetworkConfig, NetworkError, Node, Outcome, Pusher, handshake::Hello,
-};
-use starling_protocol::{Code, Digest, Refused, keys::Signer, wire::PROTOCOL_VERSION};
+use starling_keys::Signer;
+use starling_network::{Credit, Grants, Limits, NetworkConfig, NetworkError, Node, Outcome, Pusher, handshake::Hello};
+use starling_protocol::{Code, Digest, Refused, wire::PROTOCOL_VERSION};
 use tokio::time::timeout;
 
 const PUSHES: u8 = 3;

@@ -13,11 +13,11 @@ use std::{
 
 use bytes::Bytes;
 use common::{Echo, PATIENCE, Shelf, config, everybody, key, noise};
+use starling_keys::Signer;
 use starling_network::{
     Credit, Links, NetworkConfig, NetworkError, Node, Outcome, PeerAddress, Relays,
     relay::{Relay, RelayConfig, RelayError, RelayTls},
 };
-use starling_protocol::keys::Signer;
 
 const HI: Bytes = Bytes::from_static(b"hi");
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -151,12 +151,16 @@ async fn what_a_relay_cannot_work_with_is_said() {
     assert!(matches!(&bad, RelayError::Start(_)), "{bad}");
     for (relay, words) in [("no url", "no URL"), ("ftp://a.example/", "begins with ftp")] {
         let dir = tempfile::tempdir().unwrap();
-        let config = NetworkConfig { relays: Relays { urls: vec![relay.to_owned()], roots: vec![] }, ..config(dir.path()) };
+        let config =
+            NetworkConfig { relays: Relays { urls: vec![relay.to_owned()], roots: vec![] }, ..config(dir.path()) };
         let error = Node::start(config, key(1), everybody(), Arc::new(Echo::default())).await.unwrap_err();
         assert!(matches!(&error, NetworkError::Address(why) if why.contains(words)), "{error}");
     }
     let dir = tempfile::tempdir().unwrap();
-    let config = NetworkConfig { relays: Relays { urls: vec![], roots: vec![dir.path().join("none.pem")] }, ..config(dir.path()) };
+    let config = NetworkConfig {
+        relays: Relays { urls: vec![], roots: vec![dir.path().join("none.pem")] },
+        ..config(dir.path())
+    };
     let error = Node::start(config, key(1), everybody(), Arc::new(Echo::default())).await.unwrap_err();
     assert!(error.to_string().contains("none.pem"), "{error}");
 }

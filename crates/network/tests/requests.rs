@@ -7,8 +7,9 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use common::{Echo, PATIENCE, Raw, config, everybody, key, node, pair};
+use starling_keys::Signer;
 use starling_network::{Limits, NetworkConfig, NetworkError, Node, PeerAddress, handshake::Unbelieved};
-use starling_protocol::{Code, keys::Signer};
+use starling_protocol::Code;
 
 const HI: Bytes = Bytes::from_static(b"hi");
 
@@ -25,7 +26,10 @@ async fn a_request_arrives_with_the_hotkey_that_sent_it() {
 async fn a_refusal_comes_in_words_without_control_characters() {
     let p = pair().await;
     let refused = p.one.request(&p.two.address(), None, Bytes::from_static(b"no"), PATIENCE).await;
-    assert!(matches!(&refused, Err(NetworkError::Refused { why, .. }) if why.code == Code::Full && why.words == "because [31m"), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(NetworkError::Refused { why, .. }) if why.code == Code::Full && why.words == "because [31m"),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

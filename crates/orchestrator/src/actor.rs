@@ -4,10 +4,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use starling_commitment::anchor::Anchor;
+use starling_keys::Account;
 use starling_protocol::{
-    Account,
     ledger::Event,
-    receipt::Anchor,
     state::{Phase, State},
 };
 use tokio::{

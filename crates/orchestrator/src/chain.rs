@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use starling_chain::Client;
-use starling_protocol::{
-    Uid,
-    keys::{Account, Signer},
-};
+use starling_keys::{Account, Signer};
+use starling_protocol::Uid;
 
 /// Longest wait for one block; the public chain makes one every 12 seconds.
 const BLOCK: Duration = Duration::from_secs(60);

@@ -9,8 +9,9 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use starling_keys::Signer;
 use starling_protocol::{
-    Digest, Signer,
+    Digest,
     config::RunConfig,
     ledger::{Entry, Event, Head},
     signed::Signed,

@@ -23,9 +23,10 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use starling_keys::{Account, Signer};
 use starling_network::{NetworkConfig, NetworkError, Node, PeerAddress, Relays, Roll};
 use starling_protocol::{
-    Account, Signer, Uid,
+    Uid,
     config::{ConfigError, RunConfig},
     ledger::Entry,
     state::State,

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_protocol::{Account, Code, Refused, state::State};
+use starling_keys::Account;
+use starling_protocol::{Code, Refused, state::State};
 
 /// What a peer may say at once.
 const ALLOWANCE: f64 = 512.0;

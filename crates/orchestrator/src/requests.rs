@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parity_scale_codec::Encode;
+use starling_keys::Account;
 use starling_network::{Handler, Peer, Roll};
 use starling_protocol::{
-    Account, Code, Refused, Uid,
+    Code, Refused, Uid,
     ledger::Event,
     message::{Join, Role},
     signed::Signed,
@@ -112,9 +113,7 @@ impl Requests {
         };
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Some(result)) => result,
-            Ok(None) => {
-                Err(Refused::new(Code::Stopping, "the orchestrator is stopping; if it comes back, ask again"))
-            }
+            Ok(None) => Err(Refused::new(Code::Stopping, "the orchestrator is stopping; if it comes back, ask again")),
             Err(_) => {
                 let words = format!("the ledger was not written within {} s: ask again", PATIENCE.as_secs());
                 Err(Refused::new(Code::NotDone, words))
@@ -127,7 +126,8 @@ impl Requests {
             return Err(Refusal::NotYours(from).into());
         }
         self.peers.charge(from, JOIN)?;
-        let unreadable = |why| Refused::new(Code::ChainUnreadable, format!("the chain cannot be asked about {from}: {why}"));
+        let unreadable =
+            |why| Refused::new(Code::ChainUnreadable, format!("the chain cannot be asked about {from}: {why}"));
         let unknown = || {
             let words = format!("{from} is not registered on the run's subnet: register first");
             Refused::new(Code::NotRegistered, words)

@@ -3,11 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use starling_protocol::{
-    Account, Signer,
-    receipt::{Anchor, LedgerAnchor},
-    state::{Phase, State},
-};
+use starling_commitment::anchor::{Anchor, LedgerAnchor};
+use starling_keys::{Account, Signer};
+use starling_protocol::state::{Phase, State};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{Chain, Ledger};

@@ -4,7 +4,9 @@
 //! the anchored head, and on the validator, so validators look at different receipts and no miner can tell which.
 //! Detection of a miner that cheats in a share q of its work is 1 − (1 − q)^n for n draws (training.md 2.6).
 
-use crate::{Digest, keys::Account, receipt::Work, seed};
+use starling_keys::Account;
+
+use crate::{Digest, receipt::Work, seed};
 
 /// A receipt that may be drawn.
 #[derive(Clone, Copy, Debug)]

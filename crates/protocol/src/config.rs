@@ -4,11 +4,17 @@
 //! [`RunConfig::from_toml`] satisfies [`RunConfig::validate`]. Unknown keys are refused, so that a misspelt key cannot
 //! silently fall back to a default. [`RunConfig::id`] is the hash that peers compare before they speak.
 
+mod boundary;
+mod optimiser;
 mod rules;
 
 use serde::{Deserialize, Serialize};
+use starling_keys::Account;
 
-use crate::{Digest, keys::Account};
+pub use boundary::BoundaryConfig;
+pub use optimiser::{OptimiserConfig, OptimiserKind};
+
+use crate::Digest;
 
 /// Everything that defines a run. Two peers with equal configs (equal [`RunConfig::id`]) train the same model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,20 +75,6 @@ pub struct ModelConfig {
     pub dtype: ComputeDType,
 }
 
-/// What crosses between stages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, tag = "kind")]
-pub enum BoundaryConfig {
-    /// The whole residual stream, `[batch, sequence, d_model]`.
-    #[default]
-    Dense,
-    /// IOTA's bottleneck (training.md 3.1): `width` channels with a partial residual, `[batch, sequence, width]`.
-    Bottleneck {
-        /// Channels that cross; IOTA uses `d_model / 64`.
-        width: u32,
-    },
-}
-
 /// Element type of compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -113,35 +105,6 @@ pub struct TrainingConfig {
     /// Outer optimiser, applied at the merge.
     #[serde(default)]
     pub outer: OuterConfig,
-}
-
-/// AdamW with global-norm clipping (per stage) and a linear warm-up to cosine decay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OptimiserConfig {
-    /// Peak learning rate.
-    pub learning_rate: f64,
-    /// Steps of linear warm-up.
-    #[serde(default)]
-    pub warmup_steps: u32,
-    /// Learning rate at the end, as a fraction of the peak.
-    #[serde(default = "default_final_fraction")]
-    pub final_fraction: f64,
-    /// Adam's first moment decay.
-    #[serde(default = "default_beta1")]
-    pub beta1: f64,
-    /// Adam's second moment decay.
-    #[serde(default = "default_beta2")]
-    pub beta2: f64,
-    /// Adam's epsilon.
-    #[serde(default = "default_adam_eps")]
-    pub eps: f64,
-    /// Decoupled weight decay.
-    #[serde(default = "default_weight_decay")]
-    pub weight_decay: f64,
-    /// Largest norm of a stage's gradient.
-    #[serde(default = "default_clip")]
-    pub clip_norm: f64,
 }
 
 /// DiLoCo's outer step (training.md 4.2): Nesterov momentum on the mean pseudo-gradient.
@@ -234,24 +197,6 @@ fn default_norm_eps() -> f64 {
 }
 fn default_init_std() -> f64 {
     0.02
-}
-fn default_final_fraction() -> f64 {
-    0.1
-}
-fn default_beta1() -> f64 {
-    0.9
-}
-fn default_beta2() -> f64 {
-    0.95
-}
-fn default_adam_eps() -> f64 {
-    1e-8
-}
-fn default_weight_decay() -> f64 {
-    0.1
-}
-fn default_clip() -> f64 {
-    1.0
 }
 fn default_outer_lr() -> f32 {
     0.7

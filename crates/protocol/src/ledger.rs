@@ -5,10 +5,10 @@
 //! their own signatures: the orchestrator can leave one out, but it cannot make one up.
 
 use parity_scale_codec::{Decode, Encode};
+use starling_keys::Account;
 
 use crate::{
     Digest, Epoch, Round, Stage, Uid,
-    keys::Account,
     message::{Complaint, Join, Ready, Report},
     receipt::Receipt,
     signed::{Body, Signed},

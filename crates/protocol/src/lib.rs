@@ -11,7 +11,6 @@ pub mod audit;
 pub mod code;
 pub mod config;
 pub mod flops;
-pub mod keys;
 pub mod ledger;
 pub mod merge;
 pub mod message;
@@ -23,7 +22,6 @@ pub mod state;
 pub mod wire;
 
 pub use code::{Code, Reaction, Refused};
-pub use keys::{Account, Signature, Signer};
 pub use starling_commitment::Digest;
 
 /// Counts epochs from 0.

@@ -1,8 +1,9 @@
 //! What peers say to the orchestrator besides receipts, and the verdicts of validators.
 
 use parity_scale_codec::{Decode, Encode};
+use starling_keys::Account;
 
-use crate::{Digest, Epoch, keys::Account, signed::Body};
+use crate::{Digest, Epoch, signed::Body};
 
 /// What a peer comes as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

@@ -4,8 +4,9 @@
 //! receipt can be added, dropped or changed after the audit is drawn (design D1, D3).
 
 use parity_scale_codec::{Decode, Encode};
+use starling_keys::Account;
 
-use crate::{Digest, Epoch, Round, Stage, keys::Account, signed::Body};
+use crate::{Digest, Epoch, Round, Stage, signed::Body};
 
 /// One unit of committed work.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -125,74 +126,5 @@ impl Work {
             }
             Self::Merge { output, .. } => vec![*output],
         }
-    }
-}
-
-/// What a miner writes into the chain's Commitments pallet: the head of its receipt chain at the end of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Anchor {
-    /// First eight bytes of the run's id.
-    pub run: [u8; 8],
-    /// Epoch that it closes.
-    pub epoch: Epoch,
-    /// Receipts in the chain so far.
-    pub count: u64,
-    /// Link of the last one.
-    pub head: Digest,
-}
-
-/// Tag before a SCALE-encoded [`Anchor`] in a commitment.
-const ANCHOR_TAG: &[u8; 4] = b"sta1";
-
-impl Anchor {
-    /// The bytes for `Commitments.set_commitment` (56 bytes, below the pallet's 128).
-    #[must_use]
-    pub fn to_commitment(&self) -> Vec<u8> {
-        let mut bytes = ANCHOR_TAG.to_vec();
-        self.encode_to(&mut bytes);
-        bytes
-    }
-
-    /// Read a commitment's bytes; `None` if they are something else.
-    #[must_use]
-    pub fn from_commitment(mut bytes: &[u8]) -> Option<Self> {
-        bytes = bytes.strip_prefix(ANCHOR_TAG.as_slice())?;
-        let anchor = Self::decode(&mut bytes).ok()?;
-        bytes.is_empty().then_some(anchor)
-    }
-}
-
-/// What the orchestrator writes into the Commitments pallet after every audit: where its ledger stands. Whoever holds the
-/// ledger can check that no other was shown to anybody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct LedgerAnchor {
-    /// First eight bytes of the run's id.
-    pub run: [u8; 8],
-    /// Epoch whose audit closed.
-    pub epoch: Epoch,
-    /// Entries.
-    pub length: u64,
-    /// Link of the last entry.
-    pub link: Digest,
-}
-
-/// Tag before a SCALE-encoded [`LedgerAnchor`].
-const LEDGER_TAG: &[u8; 4] = b"stl1";
-
-impl LedgerAnchor {
-    /// The bytes for `Commitments.set_commitment`.
-    #[must_use]
-    pub fn to_commitment(&self) -> Vec<u8> {
-        let mut bytes = LEDGER_TAG.to_vec();
-        self.encode_to(&mut bytes);
-        bytes
-    }
-
-    /// Read a commitment's bytes; `None` if they are something else.
-    #[must_use]
-    pub fn from_commitment(mut bytes: &[u8]) -> Option<Self> {
-        bytes = bytes.strip_prefix(LEDGER_TAG.as_slice())?;
-        let anchor = Self::decode(&mut bytes).ok()?;
-        bytes.is_empty().then_some(anchor)
     }
 }

@@ -5,7 +5,7 @@
 
 use parity_scale_codec::{Decode, Encode};
 
-use crate::keys::{Account, Signature, Signer};
+use starling_keys::{Account, Signature, Signer};
 
 /// A kind of message that is signed.
 pub trait Body: Encode {

@@ -3,13 +3,14 @@
 //! Invariant: only receipts whose chain is anchored are drawn, with the beacon that follows the anchor (design D1); a receipt that
 //! contradicts the ledger needs no draw, and every merge is recomputed.
 
+use starling_commitment::anchor::Anchor;
+use starling_keys::Account;
 use starling_protocol::{
     Digest, Stage,
     audit::{self, Candidate, Quota},
     config::RunConfig,
-    keys::Account,
     message::{Outcome, Verdict},
-    receipt::{Anchor, Receipt, Work},
+    receipt::{Receipt, Work},
     state::{Anchored, Filed, Member, Standing, State},
 };
 

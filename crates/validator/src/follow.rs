@@ -9,16 +9,16 @@ use std::{
 
 use futures::{StreamExt, stream};
 use starling_chain::Client;
-use starling_commitment::{DType, Limits, blob_length};
+use starling_commitment::{Form, Limits, anchor::Anchor};
 use starling_incentive::score;
 use starling_keeper::{Target, WeightStatus};
-use starling_model::{Device, Stage};
+use starling_keys::{Account, Signer};
+use starling_model::{Device, Stage, costs, optimiser::optimiser};
 use starling_network::{Link, Node};
 use starling_protocol::{
-    Account, Epoch, Reaction, Signer, Uid,
+    Epoch, Reaction, Uid,
     config::RunConfig,
     message::{Report, Role, Verdict},
-    receipt::Anchor,
     signed::Signed,
     state::{Phase, State},
     wire::Submission,
@@ -165,19 +165,25 @@ impl Follower {
 
     fn judge(&self) -> Result<Judge, ValidatorError> {
         // The largest tensor of the run is an optimiser state or a boundary tensor.
-        let mut max_bytes = 1 << 20;
-        for stage in 0..self.run.model.stages.len() {
-            let p = Stage::new(&self.run.model, stage, &self.device)?.parameter_count() as u64;
-            max_bytes = max_bytes.max(blob_length(DType::F32, &[2 * p + 1]).unwrap_or(u64::MAX));
-        }
         let t = &self.run.training;
-        let boundary =
-            [u64::from(t.sequences_per_sample), u64::from(t.sequence_length), u64::from(self.run.model.d_model)];
-        max_bytes = max_bytes.max(blob_length(DType::F32, &boundary).unwrap_or(u64::MAX));
+        let (batch, length) = (u64::from(t.sequences_per_sample), u64::from(t.sequence_length));
+        let kind = optimiser(&t.optimiser);
+        let (mut max_bytes, mut stages) = (1 << 20, Vec::new());
+        for stage in 0..self.run.model.stages.len() {
+            let stage = Stage::new(&self.run.model, stage, &self.device)?;
+            let boundary = stage.boundary();
+            let forms = [
+                kind.form(stage.parameter_count() as u64),
+                boundary.output(batch, length),
+                boundary.gradient(batch, length),
+            ];
+            max_bytes = forms.iter().map(Form::length).fold(max_bytes, u64::max);
+            stages.push(Arc::new(stage));
+        }
         let per_try = Duration::from_millis(self.run.audit.opening_timeout_ms);
         Ok(Judge {
             run: self.run.clone(),
-            device: self.device,
+            stages,
             openings: Openings::new(self.node.clone(), per_try, Limits { max_bytes, ..Limits::default() }),
             tokens: Tokens::new(self.node.clone(), self.link.clone(), self.run.clone()),
             computing: Arc::new(Semaphore::new(1)),
@@ -188,7 +194,7 @@ impl Follower {
         let me = self.hotkey.account();
         let work = shared.look(|s| {
             let anchored = |a: &Account| s.members().get(a).is_some_and(|m| m.anchor.is_some_and(|x| x.matches));
-            s.closed().map(|closed| score::gather(&self.run, closed, &me, anchored))
+            s.closed().map(|closed| score::gather(&costs(&self.run), closed, &me, anchored))
         });
         if let Some(work) = work {
             self.store.set_scores(epoch, &work)?;

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use starling_commitment::{Canonical, Tolerance, difference};
-use starling_model::{Device, ModelError, Stage, execute, merge};
+use starling_keys::Account;
+use starling_model::{ModelError, Stage, execute, merge};
 use starling_protocol::{
-    Digest, Uid, config::RunConfig, keys::Account, merge::shard_range, message::Outcome, receipt::Work, state::State,
+    Digest, Uid, config::RunConfig, merge::shard_range, message::Outcome, receipt::Work, state::State,
 };
 use tokio::time::Instant;
 
@@ -22,7 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Judge {
     pub(crate) run: RunConfig,
-    pub(crate) device: Device,
+    /// One per stage of the run, made once.
+    pub(crate) stages: Vec<Arc<Stage>>,
     pub(crate) openings: Openings,
     pub(crate) tokens: Tokens,
     /// One computation at a time: processes share the machine.
@@ -103,8 +105,10 @@ impl Judge {
     ) -> Result<Result<T, ModelError>, Finding> {
         let unknown = |e: &dyn std::fmt::Display| Finding::Unknown(e.to_string());
         let _turn = self.computing.clone().acquire_owned().await.map_err(|e| unknown(&e))?;
-        let (model, stage, device) = (self.run.model.clone(), usize::from(case.receipt.stage), self.device);
-        tokio::task::spawn_blocking(move || run(&Stage::new(&model, stage, &device)?)).await.map_err(|e| unknown(&e))
+        let number = case.receipt.stage;
+        let stage = self.stages.get(usize::from(number)).cloned();
+        let stage = stage.ok_or_else(|| Finding::Unknown(format!("the run has no stage {number}")))?;
+        tokio::task::spawn_blocking(move || run(&stage)).await.map_err(|e| unknown(&e))
     }
 
     /// Compare a commitment with what re-execution gives; with a measured tolerance the committed bytes are opened too.
@@ -206,14 +210,16 @@ impl Judge {
         let (hyper, total, first) = (self.run.training.optimiser.clone(), self.run.total_steps(), case.first_step);
         let computed = self
             .compute(case, move |stage| {
-                if first && stage.zero_optimiser_state()?.digest() != optimiser.digest() {
+                if first && stage.first_state_bytes(&hyper)?.digest() != optimiser.digest() {
                     return Ok(None);
                 }
                 execute::step(stage, &weights, &optimiser, &inputs, &hyper, total).map(Some)
             })
             .await?;
         match computed {
-            Ok(None) => Ok(Outcome::Unsound { reason: "begins with an optimiser state that is not zero".into() }),
+            Ok(None) => {
+                Ok(Outcome::Unsound { reason: "begins with an optimiser state that is not the first one".into() })
+            }
             Ok(Some((weights, optimiser))) => match self
                 .compare(case, "weights after", weights_after, Ok(weights), until)
                 .await?

@@ -15,9 +15,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use serde::Serialize;
 use starling_chain::Client;
 use starling_keeper::{Keeper, StoreFailure, Target, WeightStatus};
+use starling_keys::Signer;
 use starling_model::Device;
 use starling_network::{Link, LinkError, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Relays, Roll};
-use starling_protocol::{Epoch, Signer, Stage, Uid, config::RunConfig, state::Distrust};
+use starling_protocol::{Epoch, Stage, Uid, config::RunConfig, state::Distrust};
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
@@ -41,6 +42,8 @@ pub struct ValidatorConfig {
     pub relays: Relays,
     /// `cpu` or `cuda:N`.
     pub device: String,
+    /// Threads that compute and hash.
+    pub threads: usize,
 }
 
 /// Why a validator stopped or did not start.
@@ -172,7 +175,7 @@ impl Validator {
         let folder =
             |e: std::io::Error| ValidatorError::Folder { path: config.state_dir.clone(), reason: e.to_string() };
         std::fs::create_dir_all(&config.state_dir).map_err(folder)?;
-        let device = Device::open(&config.device)?;
+        let device = Device::open_with(&config.device, config.threads)?;
         let run = config.run.id();
         let store = Arc::new(store::Store::open(&config.state_dir, run)?);
         let netuid = config.run.netuid;

@@ -8,8 +8,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use parity_scale_codec::DecodeAll;
 use starling_commitment::{Canonical, Limits};
+use starling_keys::Account;
 use starling_network::{Node, PeerAddress};
-use starling_protocol::{Digest, keys::Account};
+use starling_protocol::Digest;
 use tokio::{sync::Mutex, time::Instant};
 
 /// Pause between two tries at one opening.

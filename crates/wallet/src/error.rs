@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{Encryption, KeyError, VaultError};
 

@@ -6,7 +6,7 @@
 use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{Keypair, Passwords, WalletError, keypair::hex_array, vault};

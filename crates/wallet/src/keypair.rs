@@ -5,7 +5,7 @@
 use std::fmt;
 
 use sp_core::{Pair as _, sr25519};
-use starling_protocol::keys::{Account, Signature, Signer};
+use starling_keys::{Account, Signature, Signer};
 use zeroize::Zeroizing;
 
 /// Longest phrase or secret URI looked at: 24 words of 8 letters and a path fit many times over.

@@ -12,7 +12,7 @@
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let home = tempfile::tempdir()?;
-//! use starling_protocol::Signer;
+//! use starling_keys::Signer;
 //! use starling_wallet::{Keypair, Wallet, WalletLocation};
 //!
 //! let place = WalletLocation::new(home.path(), "owner", "validator");

@@ -14,7 +14,7 @@ use crypto_secretbox::{
 };
 use schnorrkel::SecretKey;
 use serde::Deserialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use zeroize::Zeroizing;
 
 use crate::{Keypair, VaultError};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{Encryption, Keyfile, Keypair, Password, Passwords, WalletError, disk};
 

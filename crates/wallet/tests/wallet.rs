@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use starling_wallet::{
     Encryption, KeyError, Keyfile, Keypair, MAX_KEYFILE_BYTES, Wallet, WalletError, WalletLocation, list,
 };

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use starling_chain::{Cell, Column, Selection, Unit};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{Global, output};
 

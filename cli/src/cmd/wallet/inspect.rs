@@ -11,7 +11,7 @@ pub fn list(global: &Global) -> anyhow::Result<()> {
         return output::json(&wallets);
     }
     let mut table = output::table(&["wallet", "hotkey", "address"]);
-    let shown = |account: Option<starling_protocol::keys::Account>, problem: Option<String>| {
+    let shown = |account: Option<starling_keys::Account>, problem: Option<String>| {
         account.map(|a| a.to_string()).or(problem).unwrap_or_default()
     };
     for w in wallets {

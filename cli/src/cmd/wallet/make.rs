@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde_json::json;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use starling_wallet::{Keypair, Part, Password, Wallet as Keys, WalletError, WalletLocation};
 use zeroize::Zeroizing;
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::json;
-use starling_protocol::keys::{Account, Signature};
+use starling_keys::{Account, Signature};
 
 use super::Which;
 use crate::{Global, exit::Refused, output};

@@ -10,7 +10,7 @@ use starling_chain::{
     Client,
     weights::{BatchItem, BatchResult, SealedItem, fresh_salt},
 };
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 
 use super::{
     sealing::seal,

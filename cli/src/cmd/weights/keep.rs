@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use starling_chain::{Client, Mechanism};
 use starling_keeper::{By, FileStore, Hook, Keeper, Refresh, Target, WeightStatus};
-use starling_protocol::keys::Signer;
+use starling_keys::Signer;
 use tokio::sync::watch;
 
 use super::vector::Fit;

@@ -86,7 +86,7 @@ pub struct Commits {
     mechanism: u8,
     /// Whose; the wallet's hotkey if left out.
     #[arg(long, value_name = "SS58")]
-    of: Option<starling_protocol::keys::Account>,
+    of: Option<starling_keys::Account>,
 }
 
 impl Commits {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
-use starling_incentive::process::Limits;
+use starling_yuma::process::Limits;
 
 use super::vector::{Fit, Who, fit_to, read};
 use crate::{Global, output};

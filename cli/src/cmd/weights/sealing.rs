@@ -1,7 +1,7 @@
 //! Weights under a timelock, made ready to be sent: for `set` and `batch` alike.
 
 use starling_chain::{Client, timelock::TimelockPlan};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::exit::Refused;
 

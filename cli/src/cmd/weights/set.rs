@@ -9,7 +9,7 @@ use starling_chain::{
     timelock::{TimelockPlan, TimelockedCommit},
     weights::preflight::{self, Way},
 };
-use starling_protocol::keys::Signer;
+use starling_keys::Signer;
 
 use super::{check, sealing::seal, vector::Vector};
 use crate::{Global, exit::Refused, output};

@@ -12,8 +12,8 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use starling_chain::{Client, Mechanism};
-use starling_incentive::process::{Limits, clip, process};
-use starling_protocol::keys::Account;
+use starling_keys::Account;
+use starling_yuma::process::{Limits, clip, process};
 
 /// Longest weights file, bytes.
 pub const MAX_FILE: u64 = 4 << 20;

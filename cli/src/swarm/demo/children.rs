@@ -194,18 +194,26 @@ impl Children {
         run: &Path,
         orchestrator: &str,
         key: &Key,
+        device: &str,
         cheats: Option<Adversary>,
     ) -> anyhow::Result<()> {
         let how = cheats.map(|a| a.to_string());
-        let mut more = vec!["--orchestrator", orchestrator];
+        let mut more = vec!["--orchestrator", orchestrator, "--device", device];
         if let Some(how) = &how {
             more.extend(["--test-only-adversary", how]);
         }
         self.actor("miner", chain, run, key, &more)
     }
 
-    pub fn validator(&mut self, chain: &str, run: &Path, orchestrator: &str, key: &Key) -> anyhow::Result<()> {
-        self.actor("validator", chain, run, key, &["--orchestrator", orchestrator])
+    pub fn validator(
+        &mut self,
+        chain: &str,
+        run: &Path,
+        orchestrator: &str,
+        key: &Key,
+        device: &str,
+    ) -> anyhow::Result<()> {
+        self.actor("validator", chain, run, key, &["--orchestrator", orchestrator, "--device", device])
     }
 
     /// Stop whatever still runs.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use starling_chain::{Client, Metagraph, Options};
-use starling_protocol::{Digest, keys::Account};
+use starling_keys::Account;
+use starling_protocol::Digest;
 use starling_wallet::{Keypair, Wallet, WalletLocation};
 
 use super::Demo;

@@ -4,7 +4,7 @@
 //! result, and one that is said to have landed was read back.
 
 use serde::Serialize;
-use starling_protocol::keys::{Account, Signer};
+use starling_keys::{Account, Signer};
 
 use super::{
     Mechanism,

@@ -1,5 +1,5 @@
 //! Weights before they are sent: scores to the two lists ([`quantise`]), whether the chain would take them ([`preflight`]), and what
-//! they would earn ([`simulate`]). The arithmetic itself is [`starling_incentive`]'s.
+//! they would earn ([`simulate`]). The arithmetic itself is [`starling_yuma`]'s.
 
 mod batch;
 pub mod preflight;
@@ -11,8 +11,8 @@ pub mod simulate;
 pub use batch::{BatchItem, BatchResult, SealedItem, fresh_salt};
 pub use proofs::Landed;
 pub use rows::{Mechanism, WeightCommit};
-pub use starling_incentive::quantise::QuantiseError;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
+pub use starling_yuma::quantise::QuantiseError;
 
 use crate::{ChainError, Client};
 use preflight::Facts;
@@ -23,7 +23,7 @@ use preflight::Facts;
 /// # Errors
 /// [`QuantiseError`] if the lists differ in length, or a weight is negative or not finite.
 pub fn quantise(uids: &[u16], weights: &[f64]) -> Result<(Vec<u16>, Vec<u16>), QuantiseError> {
-    Ok(starling_incentive::quantise::quantise(uids, weights)?.into_iter().unzip())
+    Ok(starling_yuma::quantise::quantise(uids, weights)?.into_iter().unzip())
 }
 
 impl Client {

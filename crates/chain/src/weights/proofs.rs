@@ -3,7 +3,7 @@
 //!
 //! Invariant: what is answered was read from storage, never taken from the call.
 
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use super::rows::{Mechanism, WeightCommit};
 use crate::{
@@ -214,7 +214,7 @@ impl Client {
 
 /// What the chain stores of a vector, in ascending order.
 pub(crate) fn stored(uids: &[u16], values: &[u16]) -> Vec<(u16, u16)> {
-    let pairs: Vec<_> = uids.iter().copied().zip(starling_incentive::upscale::upscale(values)).collect();
+    let pairs: Vec<_> = uids.iter().copied().zip(starling_yuma::upscale::upscale(values)).collect();
     sorted(&pairs)
 }
 

@@ -1,7 +1,7 @@
 //! Weights, bonds and commits as they stand on chain, per mechanism.
 
 use serde::Serialize;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 
 use crate::{ChainError, Client, value::Value};
 

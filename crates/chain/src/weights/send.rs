@@ -2,7 +2,7 @@
 //!
 //! Invariant: as for all calls, `Ok` means that the block is final, the event is there and the storage reads back as asked.
 
-use starling_protocol::keys::Signer;
+use starling_keys::Signer;
 use starling_timelock::MAX_COMMIT;
 
 use super::rows::{Mechanism, WeightCommit};

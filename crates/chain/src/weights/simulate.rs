@@ -1,6 +1,6 @@
 //! What the next epoch would decide, with one validator's weights replaced or none (chain.md 6).
 //!
-//! Everything is read at one block; the arithmetic is [`starling_incentive::yuma`], which is the chain's bit for bit. What cannot be
+//! Everything is read at one block; the arithmetic is [`starling_yuma::epoch`], which is the chain's bit for bit. What cannot be
 //! known: others may set weights before the epoch runs, and what it pays; that is taken to be the last epoch's emission.
 //!
 //! Cost: one metagraph, and weights, bonds and commits of the validators with a permit only, since no other row counts. So 4,096
@@ -8,9 +8,9 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use starling_incentive::{
+use starling_yuma::{
+    epoch::{EpochInput, EpochOutput, LiquidAlpha, Mode, epoch},
     upscale::upscale,
-    yuma::{self, EpochInput, EpochOutput, LiquidAlpha, Mode},
 };
 
 use crate::{
@@ -200,7 +200,7 @@ impl Snapshot {
 }
 
 fn outcomes(input: &EpochInput) -> Result<Vec<Outcome>, String> {
-    let out: EpochOutput = yuma::epoch(input).map_err(|e| e.to_string())?;
+    let out: EpochOutput = epoch(input).map_err(|e| e.to_string())?;
     let nth = |list: &[u16], i: usize| list.get(i).copied().unwrap_or_default();
     Ok((0..input.stake.len())
         .map(|i| Outcome {

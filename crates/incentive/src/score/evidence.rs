@@ -4,10 +4,9 @@
 //! own contradiction, by the judging validator's own re-execution, or by the majority of validators (design D5, D13). One
 //! foreign verdict alone condemns nobody: it can be replayed, and whoever replays it reports it as its own.
 
+use starling_keys::Account;
 use starling_protocol::{
-    config::RunConfig,
-    flops,
-    keys::Account,
+    flops::Costs,
     message::Outcome,
     receipt::Work,
     state::{ClosedEpoch, Filed, Standing},
@@ -16,14 +15,9 @@ use starling_protocol::{
 use super::{EpochWork, Flops, MinerWork};
 
 /// Reads what everyone did in `closed`, as `judge` sees it. `anchored` says whose receipt chain of that epoch is on chain
-/// with the head that the ledger has; without that, work is worth nothing (and is no offence: the fault may be elsewhere).
+/// with the head that the ledger has, `costs` what each kind of work is worth; without an anchor, work is worth nothing (and is no offence: the fault may be elsewhere).
 #[must_use]
-pub fn gather(
-    config: &RunConfig,
-    closed: &ClosedEpoch,
-    judge: &Account,
-    anchored: impl Fn(&Account) -> bool,
-) -> EpochWork {
+pub fn gather(costs: &Costs, closed: &ClosedEpoch, judge: &Account, anchored: impl Fn(&Account) -> bool) -> EpochWork {
     let own: &[_] = closed.verdicts.get(judge).map_or(&[], Vec::as_slice);
     let miners = closed
         .filed
@@ -34,7 +28,7 @@ pub fn gather(
             let differs = about().any(|o| matches!(o, Outcome::Differs { .. } | Outcome::Unsound { .. }));
             MinerWork {
                 miner: *miner,
-                flops: if anchored(miner) { counted(config, filed) } else { Flops::default() },
+                flops: if anchored(miner) { counted(costs, filed) } else { Flops::default() },
                 failed: unsound || differs || closed.benched.contains(miner),
                 withheld: about().any(|o| matches!(o, Outcome::Withheld { .. })),
             }
@@ -44,10 +38,10 @@ pub fn gather(
 }
 
 /// Operations of the receipts that count.
-fn counted(config: &RunConfig, filed: &[Filed]) -> Flops {
+fn counted(costs: &Costs, filed: &[Filed]) -> Flops {
     let mut flops = Flops::default();
     for receipt in filed.iter().filter(|f| f.standing == Standing::Counted).map(|f| &f.signed.body) {
-        let worth = u128::from(flops::of(config, receipt.stage, &receipt.work));
+        let worth = u128::from(costs.of(receipt.stage, &receipt.work));
         let kind = match &receipt.work {
             Work::Forward { .. } => &mut flops.forward,
             Work::Backward { .. } => &mut flops.backward,

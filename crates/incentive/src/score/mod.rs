@@ -19,7 +19,8 @@ use std::{
 };
 
 use parity_scale_codec::{Decode, Encode};
-use starling_protocol::{Epoch, Uid, keys::Account};
+use starling_keys::Account;
+use starling_protocol::{Epoch, Uid};
 
 pub use evidence::gather;
 

@@ -73,7 +73,7 @@ impl Actor {
             |d: &Digest| member.weights == Some(*d) || base.is_some_and(|b| b.weights == *d || b.momentum == *d);
         let filed = self.state.filed().get(&self.me).into_iter().flatten();
         let digests: Vec<Digest> = filed.flat_map(|f| f.signed.body.work.openings()).filter(|d| !needed(d)).collect();
-        let spare = member.optimiser.map(|digest| (digest, bench.kit.forms.optimiser()));
+        let spare = member.optimiser.map(|digest| (digest, bench.kit.forms.optimiser.clone()));
         let library = self.library.clone();
         self.errands
             .spawn(async move { Errand::Tidied(library.withhold(&digests, spare).await.map(|()| digests.len())) });

@@ -13,12 +13,14 @@ use std::{
     time::Duration,
 };
 
+use starling_commitment::anchor::Anchor;
+use starling_keys::{Account, Signer};
 use starling_model::{Device, ModelError};
 use starling_network::{Link, LinkError, Node};
 use starling_protocol::{
-    Account, Digest, Epoch, Reaction, Round, Signer,
+    Digest, Epoch, Reaction, Round,
     message::{Complaint, MAX_TEXT, Ready, Role},
-    receipt::{Anchor, Receipt, Work},
+    receipt::{Receipt, Work},
     signed::Signed,
     state::{Phase, State},
     wire::{Page, Submission},

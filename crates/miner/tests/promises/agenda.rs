@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use starling_keys::Account;
 use starling_miner::agenda::{Delivery, Duty, Key, Start, agenda, keep};
 use starling_protocol::{
-    Account, Digest,
+    Digest,
     ledger::{Event, StageWeights},
     message::Ready,
     receipt::{Receipt, Work},

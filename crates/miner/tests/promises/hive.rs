@@ -7,11 +7,12 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use starling_keys::{Account, Signer};
 use starling_miner::{Adversary, Miner, MinerConfig};
 use starling_model::{Tokenizer, data::Corpus};
 use starling_network::{NetworkConfig, NoRequests, Node, Relays, Roll};
 use starling_orchestrator::{Orchestrator, OrchestratorConfig};
-use starling_protocol::{Account, Signer, Uid, config::RunConfig, state::State};
+use starling_protocol::{Uid, config::RunConfig, state::State};
 
 use crate::world::{config, key};
 
@@ -133,6 +134,7 @@ impl Swarm {
             bind: "127.0.0.1:0".parse().unwrap(),
             relays: Relays::default(),
             device: "cpu".into(),
+            threads: 1,
             adversary,
             protocol_version: starling_protocol::wire::PROTOCOL_VERSION,
         }

@@ -1,7 +1,8 @@
 //! A miner killed at any instruction neither loses nor repeats a signature.
 
+use starling_keys::Account;
 use starling_miner::outbox::{Outbox, OutboxError, Standing};
-use starling_protocol::{Digest, keys::Account, receipt::Work};
+use starling_protocol::{Digest, receipt::Work};
 use tempfile::TempDir;
 
 use crate::world::key;

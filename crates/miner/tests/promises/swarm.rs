@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use starling_commitment::Canonical;
+use starling_keys::Account;
 use starling_miner::{Adversary, Miner, MinerError};
 use starling_model::{
     Device, Stage,
@@ -13,7 +14,7 @@ use starling_model::{
 use starling_network::PeerAddress;
 use starling_orchestrator::Orchestrator;
 use starling_protocol::{
-    Account, Digest, Uid,
+    Digest, Uid,
     config::RunConfig,
     receipt::Work,
     routing,
@@ -76,8 +77,10 @@ fn by_hand(run: &RunConfig, shards: &Path, corpus: &Corpus, roster: &[Vec<Uid>])
             }
             for (s, uids) in roster.iter().enumerate() {
                 for uid in uids {
-                    let before =
-                        optimiser.get(uid).cloned().unwrap_or_else(|| stages[s].zero_optimiser_state().unwrap());
+                    let before = optimiser
+                        .get(uid)
+                        .cloned()
+                        .unwrap_or_else(|| stages[s].first_state_bytes(&t.optimiser).unwrap());
                     let (w, o) = execute::step(
                         &stages[s],
                         &weights[uid],

@@ -1,7 +1,8 @@
 //! A run for tests: its configuration, its people, and a ledger driven by the real rules.
 
+use starling_keys::Account;
 use starling_protocol::{
-    Account, Digest,
+    Digest,
     config::RunConfig,
     ledger::{Entry, Event},
     message::{Join, Role},

@@ -48,7 +48,7 @@ fn parameter_gradients_on_both_sides_of_a_bottleneck_are_slopes_of_the_loss() {
     let first = execute::backward(&s[0], &weights[0], &input, None, last.input_gradient.as_ref()).unwrap();
     let mut steep = Vec::new();
     for (stage, gradient) in [first.gradient, last.gradient].iter().enumerate() {
-        let gradient = gradient.to_canonical().unwrap().to_f32().unwrap();
+        let gradient = gradient.to_canonical(&s[stage]).unwrap().to_f32().unwrap();
         let flat = weights[stage].to_f32().unwrap();
         for p in s[stage].layout() {
             // The steepest element of each parameter: a gradient of zero would prove nothing.

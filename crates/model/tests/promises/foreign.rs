@@ -37,7 +37,7 @@ fn foreign_bytes_give_words_not_panics() {
     let mut state = vec![0.0; 2 * first.parameter_count() + 1];
     state[2 * first.parameter_count()] = f32::NAN;
     let state = Canonical::from_f32(&[state.len() as u64], &state).unwrap();
-    assert!(first.step(&wf, &state, &g, &hyper(), 10).is_err());
+    assert!(first.step_bytes(&wf, &state, &g, &hyper(), 10).is_err());
 }
 
 fn refused_by_result(result: Result<(), ModelError>) {

@@ -4,13 +4,14 @@
 mod bottleneck;
 mod checkpoints;
 mod foreign;
+mod kinds;
 mod optimisers;
 mod split;
 mod text;
 
 use starling_commitment::Canonical;
 use starling_model::{Device, Stage};
-use starling_protocol::config::{BoundaryConfig, ComputeDType, ModelConfig, OptimiserConfig};
+use starling_protocol::config::{BoundaryConfig, ComputeDType, ModelConfig, OptimiserConfig, OptimiserKind};
 
 fn config(stages: &[u32], boundary: BoundaryConfig) -> ModelConfig {
     ModelConfig {
@@ -30,6 +31,8 @@ fn config(stages: &[u32], boundary: BoundaryConfig) -> ModelConfig {
 
 fn hyper() -> OptimiserConfig {
     OptimiserConfig {
+        kind: OptimiserKind::Adamw,
+        momentum_decay: 0.004,
         learning_rate: 1e-2,
         warmup_steps: 2,
         final_fraction: 0.1,

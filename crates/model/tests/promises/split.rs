@@ -36,14 +36,14 @@ fn through(config: &ModelConfig, input: &Canonical, targets: &Canonical) -> Pass
     let (mut parameters, mut crossings, mut gradient) = (BTreeMap::new(), BTreeMap::new(), None);
     let mut first_block: u32 = config.stages.iter().sum();
     for (i, tape) in tapes.into_iter().enumerate().rev() {
-        let b = stages[i].backward(&weights[i], tape, gradient.as_ref()).unwrap();
+        let b = stages[i].backward(tape, gradient.as_ref()).unwrap();
         gradient = b.input_gradient.as_ref().map(through_bytes);
         first_block -= config.stages[i];
         if let Some(g) = &gradient {
             assert_eq!(g.shape(), inputs[i].shape());
             crossings.insert(first_block, (inputs[i].clone(), g.clone()));
         }
-        let flat = b.gradient.to_canonical().unwrap();
+        let flat = b.gradient.to_canonical(&stages[i]).unwrap();
         for p in stages[i].layout() {
             parameters.insert(p.name.clone(), flat.data()[4 * p.offset..4 * (p.offset + p.length())].to_vec());
         }
@@ -125,9 +125,9 @@ fn an_audit_computes_what_the_miner_computed() {
         let (lf, ll) = (first.load(&wf).unwrap(), last.load(&wl).unwrap());
         let forward = first.forward(&lf, &input, None).unwrap();
         let end = last.forward(&ll, &forward.output, Some(&targets)).unwrap();
-        let back = last.backward(&ll, end.tape, None).unwrap();
+        let back = last.backward(end.tape, None).unwrap();
         let g = back.input_gradient.unwrap();
-        let own = first.backward(&lf, forward.tape, Some(&g)).unwrap();
+        let own = first.backward(forward.tape, Some(&g)).unwrap();
 
         assert_eq!(execute::forward(&first, &wf, &input, None).unwrap().output, forward.output);
         assert_eq!(execute::forward(&last, &wl, &forward.output, Some(&targets)).unwrap().output, end.output);
@@ -135,9 +135,9 @@ fn an_audit_computes_what_the_miner_computed() {
             execute::backward(&last, &wl, &forward.output, Some(&targets), None).unwrap().input_gradient.unwrap(),
             g
         );
-        let zero = first.zero_optimiser_state().unwrap();
+        let zero = first.first_state_bytes(&hyper()).unwrap();
         let sum = first.sum(&[&own.gradient]).unwrap();
-        let stepped = first.step(&wf, &zero, &sum, &hyper(), 10).unwrap();
+        let stepped = first.step_bytes(&wf, &zero, &sum, &hyper(), 10).unwrap();
         let sample = execute::StepSample { input, targets: None, output_gradient: Some(g) };
         assert_eq!(execute::step(&first, &wf, &zero, &[sample], &hyper(), 10).unwrap(), stepped);
         assert_ne!(stepped.0.digest(), wf.digest());
@@ -148,7 +148,7 @@ fn an_audit_computes_what_the_miner_computed() {
 fn a_replayed_step_is_the_miners_step_whatever_order_its_samples_came_back_in() {
     let c = config(&[1, 1], BoundaryConfig::Dense);
     let first = Stage::new(&c, 0, &Device::CPU).unwrap();
-    let (w, zero) = (first.initial_weights(1).unwrap(), first.zero_optimiser_state().unwrap());
+    let (w, zero) = (first.initial_weights(1).unwrap(), first.first_state_bytes(&hyper()).unwrap());
     let loaded = first.load(&w).unwrap();
     let samples: Vec<execute::StepSample> = (0..3)
         .map(|i| {
@@ -162,11 +162,11 @@ fn a_replayed_step_is_the_miners_step_whatever_order_its_samples_came_back_in() 
     let mut tapes: Vec<_> = samples.iter().map(|s| first.forward(&loaded, &s.input, None).unwrap().tape).collect();
     let mut gradients = Vec::new();
     for s in samples.iter().rev() {
-        let b = first.backward(&loaded, tapes.pop().unwrap(), s.output_gradient.as_ref()).unwrap();
+        let b = first.backward(tapes.pop().unwrap(), s.output_gradient.as_ref()).unwrap();
         gradients.insert(0, b.gradient);
     }
     let sum = first.sum(&gradients.iter().collect::<Vec<_>>()).unwrap();
-    let own = first.step(&w, &zero, &sum, &hyper(), 10).unwrap();
+    let own = first.step_bytes(&w, &zero, &sum, &hyper(), 10).unwrap();
     assert_eq!(execute::step(&first, &w, &zero, &samples, &hyper(), 10).unwrap(), own);
     let fewer = execute::step(&first, &w, &zero, &samples[..2], &hyper(), 10).unwrap();
     assert_ne!(fewer.0.digest(), own.0.digest(), "a sample left out shows");
@@ -182,5 +182,53 @@ fn bfloat16_crosses_as_bfloat16() {
     assert_eq!(crossing.dtype(), DType::Bf16);
     let b = execute::backward(&last, &wl, &crossing, Some(&targets), None).unwrap();
     assert_eq!(b.input_gradient.unwrap().dtype(), DType::Bf16);
-    assert_eq!(b.gradient.to_canonical().unwrap().dtype(), DType::F32);
+    assert_eq!(b.gradient.to_canonical(&last).unwrap().dtype(), DType::F32);
+}
+
+#[test]
+fn the_halves_of_a_backward_give_what_the_whole_gives_and_samples_add_up_in_place() {
+    for boundary in [BoundaryConfig::Dense, BoundaryConfig::Bottleneck { width: 8 }] {
+        let c = config(&[1, 1, 1], boundary);
+        for stage in stages(&c) {
+            let weights = stage.load(&stage.initial_weights(3).unwrap()).unwrap();
+            let sample = |salt: u64| {
+                let form = stage.boundary().output(2, 6);
+                let floats = |scale: f32| -> Canonical {
+                    let n = form.shape.iter().product::<u64>();
+                    let values = (0..n).map(|i| ((i * 31 + salt * 7) % 19) as f32 * scale - 9.0 * scale);
+                    Canonical::from_f32(&form.shape, &values.collect::<Vec<_>>()).unwrap()
+                };
+                let input = if stage.is_first() { tokens(2, 6, salt) } else { floats(0.1) };
+                let targets = stage.is_last().then(|| tokens(2, 6, salt + 5));
+                (input, targets, (!stage.is_last()).then(|| floats(0.01)))
+            };
+            let mut sum = stage.no_gradient().unwrap();
+            let mut separate = Vec::new();
+            for salt in 0..3 {
+                let (input, targets, given) = sample(salt);
+                let whole = {
+                    let tape = stage.forward(&weights, &input, targets.as_ref()).unwrap().tape;
+                    stage.backward(tape, given.as_ref()).unwrap()
+                };
+                let tape = stage.forward(&weights, &input, targets.as_ref()).unwrap().tape;
+                let given = given.map(|g| stage.output_gradient(&tape, &g).unwrap());
+                let (first, second) = stage.input_gradient(tape, given.as_ref()).unwrap();
+                let first = first.map(|g| g.to_canonical(&stage).unwrap());
+                assert_eq!(
+                    first, whole.input_gradient,
+                    "what the stage before waits for is there before the second half"
+                );
+                stage.accumulate(second, &mut sum).unwrap();
+                separate.push(whole.gradient);
+            }
+            // In place a product adds to what is there, apart it is rounded first: alike, not equal to the bit.
+            let apart = stage.sum(&separate.iter().collect::<Vec<_>>()).unwrap();
+            assert_eq!((sum.samples(), apart.samples()), (3, 3));
+            let (a, b) = (sum.to_canonical(&stage).unwrap(), apart.to_canonical(&stage).unwrap());
+            let difference = starling_commitment::difference(&a, &b).unwrap();
+            assert!(difference.relative_l2 < 1e-6, "{difference:?}");
+            sum.clear().unwrap();
+            assert!(sum.samples() == 0 && sum.to_canonical(&stage).unwrap().data().iter().all(|b| *b == 0));
+        }
+    }
 }

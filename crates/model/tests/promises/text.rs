@@ -33,7 +33,7 @@ fn training_learns_a_text_and_the_checkpoint_keeps_it() {
     let c = ModelConfig { vocab: 256, init_std: 0.05, ..config(&[1, 1], BoundaryConfig::Dense) };
     let stages: Vec<Stage> = (0..2).map(|i| Stage::new(&c, i, &Device::CPU).unwrap()).collect();
     let mut weights: Vec<Canonical> = stages.iter().map(|s| s.initial_weights(5).unwrap()).collect();
-    let mut states: Vec<Canonical> = stages.iter().map(|s| s.zero_optimiser_state().unwrap()).collect();
+    let mut states: Vec<Canonical> = stages.iter().map(|s| s.first_state_bytes(&hyper()).unwrap()).collect();
     let mut losses = Vec::new();
     for step in 0..60 {
         let windows = data::sample(&corpus.manifest, 1, step, 4, 32).unwrap();
@@ -43,7 +43,7 @@ fn training_learns_a_text_and_the_checkpoint_keeps_it() {
         let last = execute::backward(&stages[1], &weights[1], &crossing, Some(&targets), None).unwrap();
         let first = execute::backward(&stages[0], &weights[0], &input, None, last.input_gradient.as_ref()).unwrap();
         for (i, gradient) in [first.gradient, last.gradient].iter().enumerate() {
-            (weights[i], states[i]) = stages[i].step(&weights[i], &states[i], gradient, &hyper(), 60).unwrap();
+            (weights[i], states[i]) = stages[i].step_bytes(&weights[i], &states[i], gradient, &hyper(), 60).unwrap();
         }
     }
     assert!(

@@ -16,7 +16,8 @@ use std::{
 use bytes::Bytes;
 use iroh::endpoint::{Connection, ReadError, ReadExactError, RecvStream, SendStream};
 use parity_scale_codec::Encode;
-use starling_protocol::{Code, Refused, keys::Account};
+use starling_keys::Account;
+use starling_protocol::{Code, Refused};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinSet,
@@ -158,7 +159,8 @@ impl Place {
             return Ok(Hold { desk: self.desk.clone(), account: self.account, bytes });
         }
         let Credit { items, bytes: left } = known.purse.totals.left();
-        let words = format!("an item of {bytes} bytes, but credit is left for {items} items and {left} bytes: wait for it");
+        let words =
+            format!("an item of {bytes} bytes, but credit is left for {items} items and {left} bytes: wait for it");
         Err(Refused::new(Code::NoCredit, words))
     }
 }
@@ -337,7 +339,10 @@ impl Channel {
 
     fn strike(&self) {
         if self.strikes.fetch_add(1, Ordering::Relaxed) >= STRIKES {
-            self.give_up(Refused::new(Code::NoCredit, format!("{STRIKES} items without credit: the channel is closed")));
+            self.give_up(Refused::new(
+                Code::NoCredit,
+                format!("{STRIKES} items without credit: the channel is closed"),
+            ));
         }
     }
 

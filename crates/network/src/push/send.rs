@@ -16,7 +16,8 @@ use std::{
 use bytes::Bytes;
 use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt, WriteError};
 use parity_scale_codec::DecodeAll;
-use starling_protocol::{Code, Refused, keys::Account};
+use starling_keys::Account;
+use starling_protocol::{Code, Refused};
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinHandle,

@@ -61,15 +61,9 @@ impl Preamble {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum Record {
     /// All that may be sent on this channel, from its beginning on.
-    Credit {
-        items: u64,
-        bytes: u64,
-    },
+    Credit { items: u64, bytes: u64 },
     /// What became of an item; `None`: it was taken.
-    Answer {
-        number: u64,
-        refused: Option<Refused>,
-    },
+    Answer { number: u64, refused: Option<Refused> },
     /// Nothing more is read of this channel.
     End(Refused),
 }

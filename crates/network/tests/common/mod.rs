@@ -15,15 +15,12 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use parity_scale_codec::Encode;
+use starling_keys::{Account, Signature, Signer};
 use starling_network::{
     Admission, Handler, Intake, Item, NetworkConfig, Node, Peer, PeerAddress, Verdict,
     handshake::{self, Ends, Hello},
 };
-use starling_protocol::{
-    Code, Digest, Refused,
-    keys::{Account, Signature, Signer},
-    wire::PROTOCOL_VERSION,
-};
+use starling_protocol::{Code, Digest, Refused, wire::PROTOCOL_VERSION};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const ALPN: &[u8] = b"starling/1";
@@ -62,7 +59,8 @@ pub struct Only(pub Mutex<BTreeSet<Account>>);
 impl Admission for Only {
     fn admit(&self, who: &Account) -> BoxFuture<'_, Result<(), Refused>> {
         let known = self.0.lock().unwrap().contains(who);
-        let result = if known { Ok(()) } else { Err(Refused::new(Code::NotRegistered, format!("{who} is not registered"))) };
+        let result =
+            if known { Ok(()) } else { Err(Refused::new(Code::NotRegistered, format!("{who} is not registered"))) };
         Box::pin(async move { result })
     }
 }

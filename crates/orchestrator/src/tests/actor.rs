@@ -5,13 +5,15 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parity_scale_codec::Encode;
+use starling_commitment::anchor::Anchor;
+use starling_keys::{Account, Signer};
 use starling_network::{Handler, Peer as From, Roll};
 use starling_protocol::{
-    Account, Code, Digest, Signer,
+    Code, Digest,
     config::RunConfig,
     ledger::Event,
     message::{Ready, Role},
-    receipt::{Anchor, Work},
+    receipt::Work,
     signed::Signed,
     state::Phase,
     wire::{Request, Response, Submission},

@@ -8,8 +8,9 @@ mod script;
 
 use std::sync::Arc;
 
+use starling_keys::{Account, Signature, Signer};
 use starling_protocol::{
-    Account, Digest, Signature, Signer,
+    Digest,
     config::RunConfig,
     message::{Join, Role},
     signed::Signed,

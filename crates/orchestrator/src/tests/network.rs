@@ -4,9 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use starling_keys::{Account, Signer};
 use starling_network::{Admission, Link, LinkError, NetworkConfig, NetworkError, NoRequests, Node, Relays};
 use starling_protocol::{
-    Account, Code, Digest, Refused, Signer,
+    Code, Digest, Refused,
     config::RunConfig,
     message::Role,
     state::{Phase, State},

@@ -4,11 +4,13 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parity_scale_codec::{DecodeAll, Encode};
+use starling_commitment::anchor::Anchor;
+use starling_keys::Signer;
 use starling_protocol::{
-    Digest, Signer,
+    Digest,
     config::RunConfig,
     message::Ready,
-    receipt::{Anchor, Receipt, Work},
+    receipt::{Receipt, Work},
     signed::Signed,
     state::{Phase, State},
     wire::{Page, Request, Response, Submission},

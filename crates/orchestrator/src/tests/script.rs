@@ -6,7 +6,9 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use starling_protocol::{Account, Signer, Uid, receipt::LedgerAnchor};
+use starling_commitment::anchor::LedgerAnchor;
+use starling_keys::{Account, Signer};
+use starling_protocol::Uid;
 use tokio::sync::watch;
 
 use crate::chain::{Chain, Committed};

@@ -1,6 +1,6 @@
 //! Every rule of a configuration that needs no look at the world: each refusal names the key, the value read, the value needed.
 
-use super::{BoundaryConfig, ConfigError, RunConfig};
+use super::{ConfigError, RunConfig};
 
 /// Samples of a round times stages: the step's entry names each once, with six bytes.
 const MAX_ASSIGNED: u64 = 1 << 18;
@@ -65,10 +65,11 @@ impl RunConfig {
             "a number above 1 is needed",
         )?;
         rule(m.init_std > 0.0 && m.init_std < 1.0, "model.init_std", m.init_std, "between 0 and 1 is needed")?;
-        if let BoundaryConfig::Bottleneck { width } = m.boundary {
-            rule(width > 0 && width <= m.d_model, "model.boundary.width", width, "1 to model.d_model is needed")?;
-        }
-        Ok(())
+        m.boundary.check(m.d_model).map_err(|bad| ConfigError::Invalid {
+            key: bad.key,
+            value: bad.value,
+            needed: bad.need.into(),
+        })
     }
 
     fn validate_training(&self) -> Result<(), ConfigError> {
@@ -98,27 +99,7 @@ impl RunConfig {
             "1 to 100000 is needed",
         )?;
         rule((1..=100_000).contains(&t.epochs), "training.epochs", t.epochs, "1 to 100000 is needed")?;
-        let o = &t.optimiser;
-        rule(
-            o.learning_rate > 0.0 && o.learning_rate < 10.0,
-            "training.optimiser.learning_rate",
-            o.learning_rate,
-            "between 0 and 10 is needed",
-        )?;
-        rule(
-            (0.0..1.0).contains(&o.beta1) && (0.0..1.0).contains(&o.beta2),
-            "training.optimiser.beta1/beta2",
-            o.beta1,
-            "0 up to but below 1 is needed",
-        )?;
-        rule(o.eps > 0.0, "training.optimiser.eps", o.eps, "a positive number is needed")?;
-        rule(o.clip_norm > 0.0, "training.optimiser.clip_norm", o.clip_norm, "a positive number is needed")?;
-        rule(
-            (0.0..=1.0).contains(&o.final_fraction),
-            "training.optimiser.final_fraction",
-            o.final_fraction,
-            "0 to 1 is needed",
-        )?;
+        t.optimiser.validate()?;
         rule(
             t.outer.learning_rate > 0.0 && t.outer.learning_rate <= 2.0,
             "training.outer.learning_rate",
@@ -130,14 +111,7 @@ impl RunConfig {
             "training.outer.momentum",
             t.outer.momentum,
             "0 up to but below 1 is needed",
-        )?;
-        rule(
-            (0.0..1.0).contains(&o.weight_decay),
-            "training.optimiser.weight_decay",
-            o.weight_decay,
-            "0 up to but below 1 is needed",
-        )?;
-        Ok(())
+        )
     }
 
     fn validate_epoch(&self) -> Result<(), ConfigError> {
@@ -209,7 +183,7 @@ impl RunConfig {
     }
 }
 
-fn rule(
+pub(super) fn rule(
     holds: bool,
     key: &'static str,
     value: impl ToString,

@@ -1,9 +1,10 @@
 //! May this message of a peer become an entry? Asked before anything is written.
 
 use super::{MAX_COMPLAINED, MAX_EPOCH_VERDICTS, Phase, Standing, State};
+use starling_keys::Account;
+
 use crate::{
     Code, Digest, Refused, Uid,
-    keys::Account,
     ledger::Event,
     message::{Join, MAX_ADDRESS, MAX_TEXT, MAX_VERDICTS, Outcome, Role},
     receipt::Work,

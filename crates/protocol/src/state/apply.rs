@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anchored, ClosedEpoch, Merging, Phase, RoundLoss, Sample, State, Training};
+use starling_keys::Account;
+
 use crate::{
     Uid,
-    keys::Account,
     ledger::{Entry, Event},
     message::{Complaint, Report},
     signed::{BadSignature, Signed},

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::{Phase, Sample, State};
+use starling_keys::Account;
+
 use crate::{
     Epoch, Stage, Uid,
-    keys::Account,
     ledger::{Event, MergedShard, StageMerge, StageWeights},
     merge, routing,
 };

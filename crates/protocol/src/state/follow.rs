@@ -17,7 +17,7 @@ pub enum Distrust {
     },
     /// Signed by somebody else.
     #[error("the ledger's head is not signed by this run's orchestrator {0}")]
-    Stranger(crate::keys::Account),
+    Stranger(starling_keys::Account),
     /// Bad signature.
     #[error(transparent)]
     Signature(#[from] BadSignature),

@@ -7,9 +7,10 @@ use super::{
     Auditor, Member, Phase, State, Training,
     apply::{Check, must},
 };
+use starling_keys::Account;
+
 use crate::{
     Digest, Stage, Uid,
-    keys::Account,
     ledger::StageWeights,
     message::{Join, Ready, Role},
     signed::Signed,

@@ -28,11 +28,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use admit::Refusal;
 pub use apply::Broken;
 pub use follow::Distrust;
+use starling_keys::Account;
 
 use crate::{
     Digest, Epoch, Round, Stage, Uid,
     config::RunConfig,
-    keys::Account,
     ledger::{Head, MergedShard, StageMerge, StageWeights},
     message::Verdict,
     receipt::Receipt,

@@ -4,9 +4,10 @@
 //! what others committed to moves the run on. A receipt that contradicts the ledger is an offence in itself.
 
 use super::{Filed, Phase, Standing, State, apply::must};
+use starling_keys::Account;
+
 use crate::{
     Digest,
-    keys::Account,
     receipt::{Receipt, Work},
     signed::Signed,
 };

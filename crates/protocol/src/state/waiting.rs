@@ -1,7 +1,7 @@
 //! What the run waits for, in words.
 
 use super::{Phase, State};
-use crate::keys::Account;
+use starling_keys::Account;
 
 impl State {
     /// What the run waits for, in a sentence for people.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, process::Stdio, time::Duration};
 use serde_json::{Value, json};
 use starling_chain::Mechanism;
 use starling_keeper::WeightStatus;
-use starling_protocol::keys::Account;
+use starling_keys::Account;
 use tokio::{io::AsyncWriteExt, process::Command, sync::mpsc};
 
 /// How long the command and the address have to take it.

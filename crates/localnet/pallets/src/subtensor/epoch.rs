@@ -1,9 +1,9 @@
 //! One epoch of one subnet, mechanism by mechanism: gathers Yuma's input from storage, stores its result, and hands the emission to the payout (chain.md 6).
 //!
-//! The arithmetic is `starling_incentive::yuma`; this file only knows where its numbers live.
+//! The arithmetic is `starling_yuma::epoch`; this file only knows where its numbers live.
 
 use super::*;
-use starling_incentive::yuma::{self, EpochInput, EpochOutput, LiquidAlpha, Mode};
+use starling_yuma::epoch::{EpochInput, EpochOutput, LiquidAlpha, Mode, epoch};
 
 impl<T: Config> Pallet<T> {
     /// Runs one epoch; says whether it went through.
@@ -16,7 +16,7 @@ impl<T: Config> Pallet<T> {
         let outputs: Result<Vec<EpochOutput>, _> = indices
             .iter()
             .zip(emissions)
-            .map(|(index, emission)| yuma::epoch(&Self::epoch_input(netuid, *index, now, emission)))
+            .map(|(index, emission)| epoch(&Self::epoch_input(netuid, *index, now, emission)))
             .collect();
         let Some((outputs, whole)) = outputs.ok().and_then(|all| Self::aggregate(netuid, &all).map(|w| (all, w)))
         else {

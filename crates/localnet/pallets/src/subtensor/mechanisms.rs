@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::types::storage_index;
-use starling_incentive::yuma::EpochOutput;
+use starling_yuma::epoch::EpochOutput;
 
 /// Most neurons of all mechanisms of a subnet together.
 const MOST_UIDS: u16 = 256;

@@ -1,5 +1,5 @@
 //! The epoch: Yuma over the chain's own state, and what it pays (chain.md 6). Yuma's arithmetic has its tests in
-//! `starling_incentive`; here: that the right state goes in, and that the money comes out where it should.
+//! `starling_yuma`; here: that the right state goes in, and that the money comes out where it should.
 
 use frame_support::assert_ok;
 use starling_pallets::{

@@ -127,7 +127,7 @@ fn upscaling_is_the_public_chain_s_to_the_bit() {
     }
     // The chain's own numbers agree with the validator's library.
     for list in [[3u16, 7, 65_000], [12_345, 54_321, 1], [32_768, 32_767, 5]] {
-        assert_eq!(max_upscale(&list), starling_incentive::upscale::upscale(&list));
+        assert_eq!(max_upscale(&list), starling_yuma::upscale::upscale(&list));
     }
 }
 

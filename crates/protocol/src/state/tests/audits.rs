@@ -4,9 +4,10 @@ use super::{
     peers,
     sim::{Sim, config},
 };
+use starling_keys::Account;
+
 use crate::{
     Digest,
-    keys::Account,
     ledger::{Event, StageMerge},
     message::{MAX_VERDICTS, Outcome, Report, Verdict},
     receipt::Work,

@@ -199,10 +199,10 @@ fn a_reducer_that_dies_does_not_hold_up_the_merge() {
 
 fn complain(
     sim: &Sim,
-    from: &crate::keys::Account,
+    from: &starling_keys::Account,
     sample: u32,
     attempt: u16,
-    about: crate::keys::Account,
+    about: starling_keys::Account,
 ) -> Submission {
     let complaint = Complaint { run: sim.state.run(), sample, attempt, about, reason: "its blob does not come".into() };
     Submission::Complaint(Signed::new(complaint, &sim.key(from)))
@@ -272,7 +272,7 @@ fn a_slot_has_one_miner_and_passes_on_when_the_former_has_no_open_work() {
     sim.kill(&former);
     sim.run_until(100, |s| !s.state.members()[&former].live);
     let newcomer = peers::Key::new(50);
-    let account = crate::keys::Signer::account(&newcomer);
+    let account = starling_keys::Signer::account(&newcomer);
     assert_eq!(sim.join(&account), Err(Refusal::SlotTaken(slot)), "its holder's work is not settled");
     sim.run_to_round(1, 0);
     assert_eq!(sim.join(&account), Ok(true));

@@ -4,9 +4,10 @@ use super::{
     peers::{self, Key},
     sim::{Sim, config},
 };
+use starling_keys::Signer;
+
 use crate::{
     Digest,
-    keys::Signer,
     ledger::{Entry, Event, Head, MergedShard},
     message::Role,
     signed::Signed,

@@ -1,10 +1,10 @@
 //! What honest peers say when they look at a state: pure functions of the ledger and of made-up digests.
 
+use starling_keys::{Account, Signature, Signer};
 use std::collections::BTreeMap;
 
 use crate::{
     Digest, Stage,
-    keys::{Account, Signature, Signer},
     ledger::StageWeights,
     message::{Join, Outcome, Ready, Report, Role, Verdict},
     receipt::{Receipt, Work},

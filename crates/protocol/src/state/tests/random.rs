@@ -7,9 +7,10 @@ use super::{
     peers,
     sim::{Sim, config},
 };
+use starling_keys::Account;
+
 use crate::{
     Digest,
-    keys::Account,
     ledger::Event,
     message::{Complaint, Ready, Report, Role, Verdict},
     receipt::Work,
@@ -194,7 +195,7 @@ impl Chaos {
             }
             Happening::Newcomer { seed, validator } => {
                 let role = if validator { Role::Validator } else { Role::Miner };
-                let who = crate::keys::Signer::account(&peers::Key::new(seed));
+                let who = starling_keys::Signer::account(&peers::Key::new(seed));
                 if !self.sim.keys.contains_key(&who) {
                     let _ = self.sim.add(seed, u16::from(seed), role);
                 }

@@ -4,9 +4,10 @@ use super::{
     peers::{self, Key},
     sim::{Sim, config},
 };
+use starling_keys::Account;
+
 use crate::{
     Digest,
-    keys::Account,
     receipt::{Receipt, Work},
     signed::Signed,
     state::{Filed, Phase, Refusal, Standing},
@@ -296,7 +297,7 @@ fn receipts_of_others_altered_ones_and_those_of_strangers_are_refused() {
     altered.body.stage = 1;
     assert_eq!(sim.submit(&who, Submission::Receipt(altered)), Err(Refusal::NotYours(who)));
     let stranger = Key::new(77);
-    let account = crate::keys::Signer::account(&stranger);
+    let account = starling_keys::Signer::account(&stranger);
     let body = signed.body;
     let foreign = Submission::Receipt(Signed::new(body, &stranger));
     assert_eq!(sim.submit(&account, foreign), Err(Refusal::NotJoined(account)));

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::peers::{self, Key};
+use starling_keys::{Account, Signer};
+
 use crate::{
     Digest, Uid,
     config::RunConfig,
-    keys::{Account, Signer},
     ledger::{Entry, Event},
     message::{Outcome, Role},
     state::{Broken, Phase, Refusal, State},

@@ -1,7 +1,7 @@
-//! Who signs: account ids and the one trait by which every room signs.
+//! Who signs: account ids and the one trait by which every room signs. The ground floor of the chain half and of the swarm.
 //!
-//! Owns the 32-byte sr25519 account id, its SS58 text (prefix 42), and signature verification under Substrate's context.
-//! Secrets never enter this crate: a wallet implements [`Signer`].
+//! PURE: no I/O, no clock, no threads, and no other room. Owns the 32-byte sr25519 account id, its SS58 text (prefix 42), and
+//! signature verification under Substrate's context. Secrets never enter this crate: a wallet implements [`Signer`].
 
 use std::{fmt, str::FromStr};
 
@@ -179,7 +179,7 @@ impl<'de> Deserialize<'de> for Account {
 mod tests {
     use super::*;
 
-    // chain.md 7: the public key and address of the well-known development phrase.
+    // The public key and address of the well-known development phrase.
     const BYTES: &str = "46ebddef8cd9bb167dc30878d7113b7e168e6f0646beffd77d69d39bad76b47a";
     const TEXT: &str = "5DfhGyQdFobKM8NsWvEeAKk5EQQgYe9AydgJ7rMB6E1EqRzV";
 
@@ -193,6 +193,17 @@ mod tests {
             proptest::prop_assert_eq!(bs58::encode(&bytes).into_string(), account.to_string());
             proptest::prop_assert_eq!(&bytes[1..33], &key[..]);
             proptest::prop_assert_eq!(account.to_string().parse::<Account>().unwrap(), account);
+        }
+
+        #[test]
+        fn a_text_that_is_no_account_never_panics(text in "\\PC{0,80}") {
+            let _ = text.parse::<Account>();
+        }
+
+        #[test]
+        fn accounts_survive_their_text(bytes: [u8; 32]) {
+            let account = Account(bytes);
+            proptest::prop_assert_eq!(account.to_string().parse::<Account>(), Ok(account));
         }
     }
 

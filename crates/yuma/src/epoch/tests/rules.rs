@@ -1,7 +1,7 @@
 //! Single rules: who may speak, what is masked, which input is refused.
 
 use super::Subnet;
-use crate::yuma::{YumaError, epoch};
+use crate::epoch::{YumaError, epoch};
 
 /// Two validators with half the stake each, agreeing on uids 2 and 3, after the epoch that grants permits.
 fn agreed() -> Subnet {

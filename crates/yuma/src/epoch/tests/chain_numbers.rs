@@ -1,7 +1,7 @@
 //! Exact numbers of the chain's tests for the original Yuma.
 
 use super::Subnet;
-use crate::yuma::EpochOutput;
+use crate::epoch::EpochOutput;
 
 #[test]
 fn a_lone_neuron_that_weighs_itself_earns_no_incentive() {

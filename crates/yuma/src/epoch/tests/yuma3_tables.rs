@@ -2,7 +2,7 @@
 //! after every epoch to within a thousandth.
 
 use super::Subnet;
-use crate::yuma::{LiquidAlpha, Mode};
+use crate::epoch::{LiquidAlpha, Mode};
 
 /// The servers that the three validators put their weight on (an index into the servers).
 type Votes = [u16; 3];

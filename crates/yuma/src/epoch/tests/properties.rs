@@ -1,7 +1,7 @@
 //! Promises that hold for every subnet, checked on random ones and against a plain floating-point Yuma.
 
 use super::Subnet;
-use crate::yuma::{EpochInput, LiquidAlpha, Mode, epoch};
+use crate::epoch::{EpochInput, LiquidAlpha, Mode, epoch};
 use proptest::prelude::*;
 
 const NEURONS: usize = 8;

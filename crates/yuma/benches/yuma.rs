@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use starling_incentive::yuma::{EpochInput, LiquidAlpha, Mode, epoch};
+use starling_yuma::epoch::{EpochInput, LiquidAlpha, Mode, epoch};
 
 const VALIDATORS: usize = 64;
 

@@ -5,7 +5,7 @@
 //! `clip` to two values, `mat_ema_alpha_vec*` (liquid alpha has a rate per entry), `quantile`, `checked_sum`, `fixed_to_u64` (emission
 //! goes through 96 bits), and the tests of the test's own helpers (`vec_to_fixed`, `vec_to_mat_fixed`, …).
 
-use crate::yuma::{
+use crate::epoch::{
     bonds,
     bonds::penalised,
     consensus::clip,
@@ -260,7 +260,7 @@ fn liquid_alpha_with_equal_bounds_is_one_rate_for_all() {
     };
     let weights = table([[0.0, 0.1, 0.0], [0.0, 0.2, 0.4], [0.0, 0.3, 0.1], [0.0, 0.4, 0.5]]);
     let bonds = table([[0.1, 0.1, 0.5], [0.0, 0.0, 0.4], [0.5, 0.1, 0.1], [0.0, 0.4, 0.2]]);
-    let alpha = crate::yuma::LiquidAlpha { low: 6_553, high: 6_553, steepness: 1_000 };
+    let alpha = crate::epoch::LiquidAlpha { low: 6_553, high: 6_553, steepness: 1_000 };
     let liquid = liquid::average(&weights, &bonds, &fixed(&[0.3, 0.2, 0.1]), alpha, 3);
     let plain = bonds::average(&weights, &bonds, bonds::rate(900_000), 3);
     close(&liquid, &plain, 1e-3);
