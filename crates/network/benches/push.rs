@@ -19,8 +19,8 @@ const SIZES: [usize; 3] = [4 << 10, 128 << 10, 1 << 20];
 async fn plain() -> (Raw, Raw, Connection, Connection) {
     let (one, two) = (Raw::new().await, Raw::new().await);
     let at = two.address();
-    let (accepted, connected) = tokio::join!(two.endpoint.accept(), one.connect(&at, ALPN));
-    let accepted = accepted.unwrap().await.unwrap();
+    let accept = async { two.endpoint.accept().await.unwrap().await.unwrap() };
+    let (accepted, connected) = tokio::join!(accept, one.connect(&at, ALPN));
     accepted.set_max_concurrent_uni_streams(64u32.into());
     (one, two, connected.unwrap(), accepted)
 }

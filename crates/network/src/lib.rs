@@ -11,6 +11,7 @@
 
 mod address;
 mod config;
+mod congestion;
 mod dial;
 mod door;
 mod error;

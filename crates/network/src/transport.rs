@@ -3,14 +3,12 @@
 //! A hop may cost half a round trip and the time to send the bytes, no more. So an idle connection must be able to send a whole item
 //! at once: the congestion window begins large, is kept while nothing is sent (noq never shrinks it for idleness), and pacing, which
 //! spreads a window over a round trip, must let 128 kB pass in a few milliseconds at 80 ms. What was measured stands in
-//! `docs/experiments/push.md`. What limits a sender for good is the credit that its receiver grants ([`crate::push`]).
+//! `docs/measured/push.md`. What limits a sender for good is the credit that its receiver grants ([`crate::push`]).
 
 use std::{sync::Arc, time::Duration};
 
+use crate::{Limits, congestion::Tolerant};
 use iroh::endpoint::{IdleTimeout, QuicTransportConfig};
-use noq_proto::congestion::CubicConfig;
-
-use crate::Limits;
 
 /// How often a quiet connection is shown to be alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -28,8 +26,6 @@ pub(crate) const PEER_WINDOW: u32 = 16 << 20;
 const SEND_WINDOW: u64 = 16 << 20;
 
 pub(crate) fn config(limits: &Limits) -> QuicTransportConfig {
-    let mut congestion = CubicConfig::default();
-    congestion.initial_window(INITIAL_WINDOW);
     // One stream more than requests: the handshake's may still be closing; and one for a channel.
     QuicTransportConfig::builder()
         .max_concurrent_bidi_streams(limits.open_requests.saturating_add(2).into())
@@ -39,7 +35,7 @@ pub(crate) fn config(limits: &Limits) -> QuicTransportConfig {
         .stream_receive_window(STREAM_WINDOW.into())
         .receive_window(STRANGER_WINDOW.into())
         .send_window(SEND_WINDOW)
-        .congestion_controller_factory(Arc::new(congestion))
+        .congestion_controller_factory(Arc::new(Tolerant::new(INITIAL_WINDOW)))
         // A killed peer says nothing: without these a request would hang on its dead connection for half a minute.
         .keep_alive_interval(KEEP_ALIVE)
         .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())

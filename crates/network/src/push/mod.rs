@@ -1,5 +1,5 @@
 //! Push: items of a header and a body go from one peer to another as fast as the link allows, within credit that the receiver
-//! granted. This is the data plane (`docs/decisions.md`, "three planes"): a receipt and its tensor reach the next miner of the
+//! granted. This is the data plane (`docs/decisions.md`): a receipt and its tensor reach the next miner of the
 //! pathway without a question, a disk or the ledger in between.
 //!
 //! Invariant: nobody makes this node hold more of its items, in bytes or in number, than it granted. Before a header is read there
