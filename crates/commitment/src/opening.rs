@@ -11,7 +11,7 @@ use bao_tree::{
         BaoContentItem,
         outboard::PreOrderMemOutboard,
         round_up_to_chunks,
-        sync::{DecodeResponseIter, encode_ranges_validated},
+        sync::{DecodeResponseIter, Outboard, encode_ranges_validated},
     },
 };
 use bytes::Bytes;
@@ -19,9 +19,9 @@ use bytes::Bytes;
 use crate::Digest;
 
 /// No blob is longer: bao-tree's arithmetic on tree nodes is sound up to here with room to spare (2^48 bytes are 256 TiB).
-const MAX_LENGTH: u64 = 1 << 48;
+pub(crate) const MAX_LENGTH: u64 = 1 << 48;
 /// 16 KiB groups, as iroh-blobs uses.
-const GROUP: BlockSize = BlockSize::from_chunk_log(4);
+pub(crate) const GROUP: BlockSize = BlockSize::from_chunk_log(4);
 
 /// Why an opening does not open anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,8 +53,13 @@ fn ranges(range: &Range<u64>, length: u64) -> Result<ChunkRanges, OpeningError> 
 /// # Errors
 /// [`OpeningError::OutOfRange`].
 pub fn open(blob: &[u8], range: Range<u64>) -> Result<Bytes, OpeningError> {
+    ranges(&range, blob.len() as u64)?;
+    open_with(blob, PreOrderMemOutboard::create(blob, GROUP), range)
+}
+
+/// As [`open`], with hashes that were kept instead of hashing the whole blob.
+pub(crate) fn open_with(blob: &[u8], outboard: impl Outboard, range: Range<u64>) -> Result<Bytes, OpeningError> {
     let chunks = ranges(&range, blob.len() as u64)?;
-    let outboard = PreOrderMemOutboard::create(blob, GROUP);
     let mut encoded = Vec::new();
     encode_ranges_validated(blob, &outboard, &chunks, &mut encoded)
         .map_err(|e| OpeningError::Refused(e.to_string()))?;

@@ -216,7 +216,8 @@ impl Canonical {
         Self::build_hashed(dtype, shape, fill, |bytes| pool.install(|| Digest::of_parallel(bytes)))
     }
 
-    fn build_hashed<E: From<TensorError>>(
+    /// As [`Canonical::build`]; `hash` gets the whole blob and says what its BLAKE3 hash is.
+    pub(crate) fn build_hashed<E: From<TensorError>>(
         dtype: DType,
         shape: &[u64],
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
@@ -406,6 +407,12 @@ pub fn blob_length(dtype: DType, shape: &[u64]) -> Result<u64, TensorError> {
     data_length(dtype, shape)?.checked_add(HEADER as u64).ok_or(TensorError::Overflow)
 }
 
+/// f32 elements as the little-endian bytes of a blob; not copied on a little-endian machine.
+#[must_use]
+pub fn f32_bytes(elements: &[f32]) -> Cow<'_, [u8]> {
+    little_endian(elements, f32::to_le_bytes)
+}
+
 /// Elements as little-endian bytes. On a little-endian machine that is what they are, so it is one copy: in an unoptimised
 /// build a conversion element by element costs a hundred times more than the hash.
 fn little_endian<T: bytemuck::NoUninit, const N: usize>(elements: &[T], encode: fn(T) -> [u8; N]) -> Cow<'_, [u8]> {
@@ -428,8 +435,8 @@ fn elements<T: bytemuck::AnyBitPattern + bytemuck::NoUninit, const N: usize>(
     }
 }
 
-/// The header of a tensor, in a buffer that has room for `data` bytes more.
-fn header(dtype: DType, shape: &[u64], data: usize) -> Vec<u8> {
+/// The header of a tensor (the caller has checked the rank), in a buffer that has room for `data` bytes more.
+pub(crate) fn header(dtype: DType, shape: &[u64], data: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + data);
     bytes.extend_from_slice(TAG);
     bytes.push(dtype.code());

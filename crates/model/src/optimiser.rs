@@ -106,11 +106,14 @@ pub(crate) fn power(mut base: f64, mut exponent: u32) -> f64 {
 /// of threads and rounds with it (`tests/threads.rs` fails with such a sum).
 fn norm(flat: &Tensor) -> Result<f64, ModelError> {
     const ROW: i64 = 1024;
-    let mut sums = flat.f_to_kind(Kind::Double)?.f_square()?;
+    let mut sums = flat.f_to_kind(Kind::Double)?.f_square_()?;
     while sums.numel() > 1 {
-        let missing = (ROW - sums.size1()? % ROW) % ROW;
-        let rows = sums.f_constant_pad_nd([0, missing])?.f_reshape([-1, ROW])?;
-        sums = rows.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)?;
+        let length = sums.size1()?;
+        let whole = length - length % ROW;
+        let rows = sums.f_narrow(0, 0, whole)?.f_reshape([-1, ROW])?;
+        let of_rows = rows.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)?;
+        let rest = sums.f_narrow(0, whole, length - whole)?.f_sum(Kind::Double)?.f_reshape([1])?;
+        sums = if whole == length { of_rows } else { Tensor::f_cat(&[of_rows, rest], 0)? };
     }
     Ok(f64::try_from(sums.f_sum(Kind::Double)?)?.sqrt())
 }
@@ -234,11 +237,10 @@ impl Stage {
             // Parameter by parameter: what is needed beside weights, state and gradient is as large as the largest parameter.
             for parameter in self.layout() {
                 let (offset, length) = (parameter.offset as i64, parameter.length() as i64);
-                let own = gradient.flat.f_narrow(0, offset, length)?.f_div_scalar(samples)?;
-                let own = match clip {
-                    Some(factor) => own.f_mul_scalar(factor)?,
-                    None => own,
-                };
+                let mut own = gradient.flat.f_narrow(0, offset, length)?.f_div_scalar(samples)?;
+                if let Some(factor) = clip {
+                    let _ = own.f_mul_scalar_(factor)?;
+                }
                 let moments = (0..kind.vectors() as i64)
                     .map(|i| Ok(state.vectors.f_narrow(0, i * p + offset, length)?))
                     .collect::<Result<Vec<_>, ModelError>>()?;

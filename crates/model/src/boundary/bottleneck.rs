@@ -85,6 +85,7 @@ mod tests {
         let x = bottleneck.decode(&crossed, &mut project).unwrap();
         assert_eq!(x.size(), size);
         assert!(values(&x).iter().zip(y).all(|(a, b)| (a - b).abs() < 1e-5), "{x:?} against {y:?}");
-        assert!(bottleneck.decode(&crossed, None).is_err());
+        let mut missing = |_: &Tensor| Err(ModelError::Misuse("no weight"));
+        assert!(bottleneck.decode(&crossed, &mut missing).is_err());
     }
 }

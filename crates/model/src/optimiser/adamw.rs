@@ -39,7 +39,7 @@ impl Optimiser for AdamW {
         moments::update(&mut m, &mut v, gradient, self.beta1, self.beta2)?;
         let step = m.f_div_scalar(1.0 - power(self.beta1, t))?;
         let decay = if decays { self.decay } else { 0.0 };
-        moments::apply(&mut weight, &step, &v, 1.0 - power(self.beta2, t), self.eps, rate, decay)
+        moments::apply(&mut weight, step, &v, 1.0 - power(self.beta2, t), self.eps, rate, decay)
     }
     fn flops(&self) -> u64 {
         14

@@ -14,10 +14,10 @@ pub(super) fn update(m: &mut Tensor, v: &mut Tensor, g: &Tensor, beta1: f64, bet
     Ok(())
 }
 
-/// `w ← w − rate · decay · w − rate · step / (√(v / correction) + ε)`, in place.
+/// `w ← w − rate · decay · w − rate · step / (√(v / correction) + ε)`, in place; `step` is used up.
 pub(super) fn apply(
     weight: &mut Tensor,
-    step: &Tensor,
+    mut step: Tensor,
     v: &Tensor,
     correction: f64,
     eps: f64,
@@ -28,7 +28,7 @@ pub(super) fn apply(
         let lost = weight.f_mul_scalar(rate * decay)?;
         let _ = weight.f_sub_(&lost)?;
     }
-    let scale = v.f_div_scalar(correction)?.f_sqrt()?.f_add_scalar(eps)?;
-    let _ = weight.f_sub_(&step.f_div(&scale)?.f_mul_scalar(rate)?)?;
+    let scale = v.f_div_scalar(correction)?.f_sqrt_()?.f_add_scalar_(eps)?;
+    let _ = weight.f_sub_(&step.f_div_(&scale)?.f_mul_scalar_(rate)?)?;
     Ok(())
 }

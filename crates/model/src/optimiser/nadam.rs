@@ -56,10 +56,10 @@ impl Optimiser for NAdam {
         moments::update(&mut m, &mut v, gradient, self.beta1, self.beta2)?;
         let (now, next) = (self.momentum(t), self.momentum(t + 1));
         let product = Self::product(scalars) * now;
-        let own = gradient.f_mul_scalar((1.0 - now) / (1.0 - product))?;
-        let step = own.f_add(&m.f_mul_scalar(next / (1.0 - product * next))?)?;
+        let mut step = gradient.f_mul_scalar((1.0 - now) / (1.0 - product))?;
+        let _ = step.f_add_(&m.f_mul_scalar(next / (1.0 - product * next))?)?;
         let decay = if decays { self.decay } else { 0.0 };
-        moments::apply(&mut weight, &step, &v, 1.0 - power(self.beta2, t), self.eps, rate, decay)
+        moments::apply(&mut weight, step, &v, 1.0 - power(self.beta2, t), self.eps, rate, decay)
     }
     fn flops(&self) -> u64 {
         17
