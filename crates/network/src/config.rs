@@ -27,6 +27,8 @@ pub struct Limits {
     pub open_pushes: u32,
     /// Longest time for a pushed item to arrive.
     pub push_time: Duration,
+    /// Longest time for a request that has begun to arrive.
+    pub reading: Duration,
     /// Longest time to work on one request.
     pub handling: Duration,
 }
@@ -44,6 +46,7 @@ impl Default for Limits {
             push_header: 4 << 10,
             open_pushes: 64,
             push_time: Duration::from_secs(30),
+            reading: Duration::from_secs(15),
             handling: Duration::from_secs(60),
         }
     }

@@ -35,8 +35,6 @@ use crate::{
 
 /// How long a handshake, or being asked who may come in, may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a peer may take to send a request that it began.
-const READING: Duration = Duration::from_secs(15);
 
 /// What both sides of a node share.
 pub(crate) struct Shared {
@@ -226,7 +224,7 @@ async fn answer(
     mut receive: RecvStream,
 ) -> Result<(), FrameError> {
     let limits = shared.config.limits;
-    let read = timeout(READING, frame::read(&mut receive, limits.request.max(transfer::MAX_WANT))).await;
+    let read = timeout(limits.reading, frame::read(&mut receive, limits.request.max(transfer::MAX_WANT))).await;
     let (kind, bytes) = match read {
         Ok(Ok(request)) => request,
         Ok(Err(FrameError::TooLarge { bytes, limit })) => {

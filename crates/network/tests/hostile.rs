@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{ALPN, Echo, Impostor, Only, PATIENCE, Raw, ask, config, everybody, frame, key, node, noise};
+use common::{ALPN, Echo, Impostor, Only, PATIENCE, Raw, answer, ask, config, everybody, frame, key, node, noise};
 use parity_scale_codec::Encode;
 use starling_keys::Signer;
 use starling_network::{
@@ -237,6 +237,17 @@ async fn requests_beyond_the_rate_wait() {
         one.request(&t.node.address(), None, HI, PATIENCE).await.unwrap();
     }
     assert!(started.elapsed() > Duration::from_millis(900), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_is_refused_in_time() {
+    let t = target(Limits { reading: Duration::from_millis(200), ..Limits::default() }).await;
+    let raw = Raw::new().await;
+    let (connection, _) = raw.greet(&t.node.address(), key(3).as_ref()).await;
+    let (mut send, receive) = connection.open_bi().await.unwrap();
+    send.write_all(&[REQUEST, 100, 0, 0, 0, 1]).await.unwrap();
+    is(&answer(send, receive).await.unwrap(), Code::Late);
+    assert_eq!(t.handler.0.load(Ordering::SeqCst), 0);
 }
 
 /// A server that is registered and greets politely, and then sends what it likes.

@@ -8,7 +8,7 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use common::{Echo, PATIENCE, Raw, config, everybody, key, node, pair};
 use starling_keys::Signer;
-use starling_network::{Limits, NetworkConfig, NetworkError, Node, PeerAddress, handshake::Unbelieved};
+use starling_network::{Limits, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, handshake::Unbelieved};
 use starling_protocol::Code;
 
 const HI: Bytes = Bytes::from_static(b"hi");
@@ -30,6 +30,15 @@ async fn a_refusal_comes_in_words_without_control_characters() {
         matches!(&refused, Err(NetworkError::Refused { why, .. }) if why.code == Code::Full && why.words == "because [31m"),
         "{refused:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_only_serves_blobs_says_so() {
+    let dirs = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let one = node(dirs.0.path(), 1).await;
+    let two = Node::start(config(dirs.1.path()), key(2), everybody(), Arc::new(NoRequests)).await.unwrap();
+    let refused = one.request(&two.address(), None, HI, PATIENCE).await;
+    assert!(matches!(&refused, Err(NetworkError::Refused { why, .. }) if why.code == Code::NotServed), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

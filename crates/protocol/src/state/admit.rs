@@ -297,3 +297,38 @@ const FINISHED: Refusal = Refusal::NotNow("the run is finished");
 fn bounded(what: &'static str, length: usize, limit: usize) -> Result<(), Refusal> {
     if length > limit { Err(Refusal::TooLong { what, length, limit }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::code::Reaction;
+
+    #[test]
+    fn every_refusal_has_a_code_of_its_own_and_its_words() {
+        let who = Account([1; 32]);
+        let all = [
+            Refusal::NotYours(who),
+            Refusal::OtherRun { theirs: "a".into(), ours: "b".into() },
+            Refusal::NotJoined(who),
+            Refusal::OutOfSequence { got: 1, need: 2 },
+            Refusal::OtherChain(3),
+            Refusal::TooMany { sent: 4, limit: 3 },
+            Refusal::TooLong { what: "the address", length: 5, limit: 4 },
+            Refusal::Full(6),
+            Refusal::SlotTaken(7),
+            Refusal::OtherRole { account: who, role: "miner" },
+            Refusal::Clock { theirs_ms: 8, relation: "far after the time here,", ours_ms: 9 },
+            FINISHED,
+        ];
+        let codes: BTreeSet<u16> = all.iter().map(|r| r.code().number()).collect();
+        assert_eq!(codes.len(), all.len());
+        for refusal in all {
+            let told = Refused::from(refusal.clone());
+            assert_eq!((told.code, told.words), (refusal.code(), refusal.to_string()));
+        }
+        assert_eq!(Refusal::NotJoined(who).code().reaction(), Reaction::Rejoin);
+        assert_eq!(Refusal::NotYours(who).code().reaction(), Reaction::End);
+    }
+}
