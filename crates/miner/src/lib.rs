@@ -19,6 +19,7 @@ pub mod library;
 pub mod outbox;
 pub mod status;
 pub mod tokens;
+pub mod workbench;
 
 use std::{
     net::SocketAddr,

@@ -19,6 +19,7 @@ pub mod routing;
 pub mod seed;
 pub mod signed;
 pub mod state;
+pub mod v2;
 pub mod wire;
 
 pub use code::{Code, Reaction, Refused};
