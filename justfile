@@ -11,6 +11,14 @@ setup:
 clients:
     scripts/clients
 
+# Install what the network lab needs: iproute2 and nftables
+lab-setup:
+    scripts/lab-setup
+
+# A network lab by hand: docs/lab.md
+lab *ARGS: lab-setup
+    cargo run --release -p starling-testing --bin starling-lab -- {{ARGS}}
+
 # Build the starling binary
 build:
     scripts/build

@@ -238,6 +238,6 @@ fn an_unregistered_hotkey_and_another_leader_are_refused_with_the_remedy() {
     let first = leader.until(|line| line["address"].is_string());
     let token = first["address"].as_str().unwrap();
     let miner = ["miner", "--run", &file, "--state", &path("miner"), "--orchestrator", token, "--wallet", "bob"];
-    says(&[&miner[..], &["--test-only-protocol-version", "9"]].concat(), &["protocol 9", "speaks 1", "upgrade"]);
+    says(&[&miner[..], &["--test-only-protocol-version", "9"]].concat(), &["protocol 9", "speaks 2", "upgrade"]);
     assert!(leader.child.try_wait().unwrap().is_none(), "and the orchestrator goes on");
 }

@@ -29,8 +29,8 @@ const WITHOUT: [(&str, &str); 2] = [("completions", "a script for a shell"), ("m
 /// Schemas of what an option makes of commands.
 const OF_OPTIONS: [&str; 2] = ["dry-run", "metagraph-watch"];
 /// Those of the other binary's commands, which `swarm_json` runs.
-const SWARM: [&str; 8] =
-    ["demo", "miner", "model-export", "model-sample", "orchestrator", "run-check", "run-init", "validator"];
+const SWARM: [&str; 9] =
+    ["demo", "miner", "model-export", "model-sample", "orchestrator", "relay", "run-check", "run-init", "validator"];
 
 /// A schema that nothing can be held against here, and the one of the command that prints by the same lines: a take can be raised once in
 /// 216,000 blocks, and a new hotkey's is the highest.

@@ -38,10 +38,12 @@ pub struct Values {
     pub hotkey: Option<String>,
     /// File whose first line is the password.
     pub password_file: Option<String>,
+    /// Relays for peers behind a NAT, by URL.
+    pub relays: Option<Vec<String>>,
 }
 
 /// Keys of a profile.
-pub const KEYS: [&str; 9] = [
+pub const KEYS: [&str; 10] = [
     "endpoints",
     "genesis",
     "netuid",
@@ -51,6 +53,7 @@ pub const KEYS: [&str; 9] = [
     "wallet",
     "hotkey",
     "password_file",
+    "relays",
 ];
 
 /// The file's content.
@@ -212,6 +215,7 @@ pub const EXAMPLE: &str = r#"# Starling's configuration. A flag wins over the en
 # netuid = 9
 # wallet = "validator"
 # inclusion_timeout = 180
+# relays = ["https://relay.example/"]
 "#;
 
 #[cfg(test)]

@@ -15,11 +15,13 @@ fn the_keys_that_are_checked_are_the_keys_that_are_read() {
         wallet = "w"
         hotkey = "h"
         password_file = "f"
+        relays = ["http://r/"]
     "#;
     let config = Config::parse(&format!("[profiles.x]\n{all}")).unwrap();
     let values = &config.profiles["x"];
     assert_eq!(values.endpoints.as_deref(), Some(&["ws://a:1".to_owned()][..]));
     assert_eq!((values.netuid, values.timeout, values.inclusion_timeout), (Some(1), Some(2), Some(3)));
+    assert_eq!(values.relays.as_deref(), Some(&["http://r/".to_owned()][..]));
     for key in KEYS {
         assert!(all.contains(key), "{key} is checked for, and the test does not know it");
     }

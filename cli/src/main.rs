@@ -37,6 +37,8 @@ enum Swarm {
     Miner(Unread),
     /// Audit miners and set weights.
     Validator(Unread),
+    /// Run a relay for peers behind a NAT.
+    Relay(Unread),
     /// Assemble, export and try a trained model.
     Model(Unread),
     /// The whole loop on this machine.
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
                 Swarm::Orchestrator(_) => "orchestrator",
                 Swarm::Miner(_) => "miner",
                 Swarm::Validator(_) => "validator",
+                Swarm::Relay(_) => "relay",
                 Swarm::Model(_) => "model",
                 Swarm::Demo(_) => "demo",
             });

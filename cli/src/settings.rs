@@ -80,6 +80,8 @@ pub struct Global {
     pub password_file: Option<PathBuf>,
     /// Descriptor whose first line is a password.
     pub password_fd: Option<u32>,
+    /// Relays for peers behind a NAT, by URL, where a command names none.
+    pub relays: Vec<String>,
 }
 
 /// Where a value came from.
@@ -306,6 +308,8 @@ impl Flags {
         // Of the ways to give a password the nearest one counts: a descriptor on the command line beats a file in the configuration.
         let of = |v: &Values| if self.password_fd.is_some() { None } else { v.password_file.clone() };
         let password_file = layers.pick("password_file", ("--password-file", file), &[], text, of, String::clone)?;
+        let relays =
+            layers.pick("relays", ("--relay", None), &["STARLING_RELAY"], split, |v| v.relays.clone(), list)?;
         let global = Global {
             json: self.json,
             dry_run: self.dry_run,
@@ -318,6 +322,7 @@ impl Flags {
             hotkey,
             password_file: password_file.map(PathBuf::from),
             password_fd: self.password_fd,
+            relays: relays.unwrap_or_default(),
         };
         Ok((global, layers.shown))
     }
@@ -336,6 +341,7 @@ impl Values {
             wallet: self.wallet.or(other.wallet),
             hotkey: self.hotkey.or(other.hotkey),
             password_file: self.password_file.or(other.password_file),
+            relays: self.relays.or(other.relays),
         }
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod miner;
 mod model;
 mod orchestrator;
+mod relay;
 mod run;
 mod validator;
 
@@ -37,6 +38,8 @@ enum Command {
     Miner(miner::Miner),
     /// Audit miners and set weights.
     Validator(validator::Validator),
+    /// Run a relay for peers behind a NAT.
+    Relay(relay::Relay),
     /// Assemble, export and try a trained model.
     Model(model::Model),
     /// The whole loop on this machine.
@@ -68,13 +71,14 @@ async fn run(command: Command, flags: Flags) -> anyhow::Result<()> {
         return c.run(&flags, Cli::command()).await;
     }
     let global = flags.resolve()?;
-    global.no_dry_run("run, orchestrator, miner, validator, demo")?;
+    global.no_dry_run("run, orchestrator, miner, validator, relay, demo")?;
     match command {
         Command::Chain(_) => Ok(()),
         Command::Run(c) => c.run(&global).await,
         Command::Orchestrator(c) => c.run(&global).await,
         Command::Miner(c) => c.run(&global).await,
         Command::Validator(c) => c.run(&global).await,
+        Command::Relay(c) => c.run(&global).await,
         Command::Model(c) => c.run(&global),
         #[cfg(feature = "localnet")]
         Command::Demo(c) => c.run(&global).await,

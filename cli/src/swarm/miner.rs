@@ -7,6 +7,7 @@ use serde_json::json;
 use starling_miner::{Adversary, Miner as Actor, MinerConfig};
 use starling_network::PeerAddress;
 
+use super::relay::RelayFlags;
 use crate::{Global, compute::Compute, output};
 
 /// Compute a stage of a run.
@@ -24,6 +25,8 @@ pub struct Miner {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
+    #[command(flatten)]
+    relays: RelayFlags,
     #[command(flatten)]
     pub compute: Compute,
     /// TEST ONLY: cheat in this way, to see it caught (random-output, skip-layers, stale-weights, replay, withhold-opening, lazy-step, wrong-shape, bad-signature).
@@ -44,6 +47,7 @@ impl Miner {
             orchestrator: self.orchestrator,
             state_dir: self.state,
             bind: self.bind,
+            relays: self.relays.resolve(global),
             device: self.compute.device,
             threads: self.compute.threads.into(),
             adversary: self.test_only_adversary,

@@ -10,6 +10,7 @@ use starling_protocol::{
     state::State,
 };
 
+use super::relay::RelayFlags;
 use crate::{Global, output};
 
 /// Lead a run.
@@ -27,6 +28,8 @@ pub struct Orchestrator {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
+    #[command(flatten)]
+    relays: RelayFlags,
 }
 
 impl Orchestrator {
@@ -36,7 +39,8 @@ impl Orchestrator {
         let shards = self.shards.or_else(|| self.run.parent().map(|p| p.join("shards")));
         let hotkey = Arc::new(global.hotkey()?);
         let chain = Arc::new(Subnet { client: global.chain().await?, netuid });
-        let config = OrchestratorConfig { run, state_dir: self.state, bind: self.bind, shards };
+        let relays = self.relays.resolve(global);
+        let config = OrchestratorConfig { run, state_dir: self.state, bind: self.bind, relays, shards };
         let mut actor = Actor::start(config, hotkey, chain).await?;
         if global.json {
             output::json_line(&json!({ "event": "listening", "address": actor.address() }))?;

@@ -7,6 +7,7 @@ use serde_json::json;
 use starling_network::PeerAddress;
 use starling_validator::{Validator as Actor, ValidatorConfig};
 
+use super::relay::RelayFlags;
 use crate::{Global, compute::Compute, output};
 
 /// Audit a run's miners and set their weights on chain.
@@ -25,6 +26,8 @@ pub struct Validator {
     #[arg(long, default_value = "127.0.0.1:0")]
     bind: SocketAddr,
     #[command(flatten)]
+    relays: RelayFlags,
+    #[command(flatten)]
     pub compute: Compute,
 }
 
@@ -38,6 +41,7 @@ impl Validator {
             orchestrator: self.orchestrator,
             state_dir: self.state,
             bind: self.bind,
+            relays: self.relays.resolve(global),
             device: self.compute.device,
             threads: self.compute.threads.into(),
         };

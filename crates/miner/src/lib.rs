@@ -16,10 +16,10 @@ pub mod chain;
 pub mod compute;
 mod errands;
 pub mod library;
-mod link_fault;
 pub mod outbox;
 pub mod status;
 pub mod tokens;
+pub mod workbench;
 
 use std::{
     net::SocketAddr,
@@ -31,7 +31,7 @@ use std::{
 use starling_chain::Client;
 use starling_keys::{Account, Signer};
 use starling_model::Device;
-use starling_network::{NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Roll};
+use starling_network::{NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Relays, Roll};
 use starling_protocol::{Digest, config::RunConfig};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -58,6 +58,8 @@ pub struct MinerConfig {
     pub state_dir: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub bind: SocketAddr,
+    /// Where peers behind a NAT are met.
+    pub relays: Relays,
     /// `cpu` or `cuda:N`.
     pub device: String,
     /// Threads that compute and hash.
@@ -191,6 +193,7 @@ impl Miner {
         let roll = Arc::new(Roll::new(config.run.netuid, ROLL, lookup));
         let network = NetworkConfig {
             bind: config.bind,
+            relays: config.relays.clone(),
             protocol_version: config.protocol_version,
             ..NetworkConfig::local(config.state_dir.join("network"), config.run.id())
         };

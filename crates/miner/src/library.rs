@@ -93,6 +93,11 @@ pub struct Library {
 }
 
 impl Library {
+    /// How the peers that this miner talks to are reached.
+    pub fn links(&self) -> starling_network::Links {
+        self.node.links()
+    }
+
     /// Shelves over a node's store.
     #[must_use]
     pub fn new(node: Arc<Node>, outbox: Arc<Outbox>, own: Account) -> Self {

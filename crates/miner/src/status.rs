@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use starling_keys::Account;
+use starling_network::Links;
 use starling_protocol::{Epoch, Round, Stage, Uid};
 use tokio::sync::watch;
 
@@ -49,6 +50,8 @@ pub struct Status {
     pub done: Counts,
     /// Receipts signed that the ledger does not show yet.
     pub unfiled: usize,
+    /// How the peers that it talks to are reached.
+    pub links: Links,
 }
 
 impl Status {
@@ -65,6 +68,7 @@ impl Status {
             troubles: BTreeMap::new(),
             done: Counts::default(),
             unfiled: 0,
+            links: Links::default(),
         }
     }
 }
@@ -82,6 +86,7 @@ impl fmt::Display for Status {
         write!(f, " {} | {}", self.phase, self.activity)?;
         let d = &self.done;
         write!(f, " | {} forward, {} backward, {} steps, {} shards", d.forwards, d.backwards, d.steps, d.merges)?;
+        write!(f, " | peers: {}", self.links)?;
         for (what, trouble) in &self.troubles {
             write!(f, " | {what}: {trouble}")?;
         }

@@ -37,6 +37,32 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// `weights += base − committed`, in place: a base that comes late is added to weights that went on without it.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] if one of the two does not fit this stage, [`ModelError::NotFinite`].
+    pub fn add_difference(
+        &self,
+        weights: &mut Weights,
+        base: &Canonical,
+        committed: &Canonical,
+    ) -> Result<(), ModelError> {
+        let form = Form::flat(self.parameter_count() as u64);
+        for (what, flat) in [("the base", base), ("what was committed", committed)] {
+            flat.require(form.dtype, &form.shape).map_err(tensor_error(what))?;
+            if !flat.is_finite() {
+                return Err(ModelError::NotFinite(what));
+            }
+        }
+        tch::no_grad(|| {
+            let difference = to_tensor(base, &self.device)?.f_sub_(&to_tensor(committed, &self.device)?)?;
+            let _ = weights.flat.f_add_(&difference)?;
+            weights.refresh(self)
+        })
+    }
+}
+
 impl Weights {
     /// The master vector as canonical bytes.
     ///

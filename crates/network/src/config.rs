@@ -21,6 +21,14 @@ pub struct Limits {
     pub connections: usize,
     /// Connections whose handshake is not done yet.
     pub handshakes: usize,
+    /// Longest header of a pushed item, bytes.
+    pub push_header: usize,
+    /// Pushed items of one connection that may arrive at once; QUIC keeps back more.
+    pub open_pushes: u32,
+    /// Longest time for a pushed item to arrive.
+    pub push_time: Duration,
+    /// Longest time for a request that has begun to arrive.
+    pub reading: Duration,
     /// Longest time to work on one request.
     pub handling: Duration,
 }
@@ -35,9 +43,23 @@ impl Default for Limits {
             peer_connections: 8,
             connections: 4096,
             handshakes: 128,
+            push_header: 4 << 10,
+            open_pushes: 64,
+            push_time: Duration::from_secs(30),
+            reading: Duration::from_secs(15),
             handling: Duration::from_secs(60),
         }
     }
+}
+
+/// Where peers behind a NAT are met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relays {
+    /// Relays by URL (`https://`, or `http://` in a network of one's own). The nearest one that answers is the node's own, which
+    /// its address names.
+    pub urls: Vec<String>,
+    /// Files with certificates (PEM) that relays may show besides those of the public authorities.
+    pub roots: Vec<PathBuf>,
 }
 
 /// How a node is set up.
@@ -45,8 +67,8 @@ impl Default for Limits {
 pub struct NetworkConfig {
     /// Where to listen; port 0 takes a free one.
     pub bind: SocketAddr,
-    /// Relays; empty: only direct connections.
-    pub relays: Vec<String>,
+    /// Relays; none: only direct connections.
+    pub relays: Relays,
     /// Folder for the endpoint's key and the blobs; of this node alone.
     pub store: PathBuf,
     /// Protocol spoken.
@@ -63,7 +85,7 @@ impl NetworkConfig {
     pub fn local(store: PathBuf, run: Digest) -> Self {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
-            relays: Vec::new(),
+            relays: Relays::default(),
             store,
             protocol_version: starling_protocol::wire::PROTOCOL_VERSION,
             run,

@@ -14,11 +14,12 @@ use starling_keys::Account;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    NetworkError, PeerAddress,
+    Links, NetworkError, PeerAddress,
     door::{HANDSHAKE, Shared},
     frame,
     handshake::{self, Hello, MAX_HELLO, Unbelieved},
     node::ALPN,
+    transport::PEER_WINDOW,
 };
 
 type Slot = Arc<Mutex<Option<(Connection, Account)>>>;
@@ -32,6 +33,7 @@ pub(crate) struct Dialer {
 
 /// One stream, and whether its connection was there before.
 pub(crate) struct Opened {
+    pub(crate) connection: Connection,
     pub(crate) send: SendStream,
     pub(crate) receive: RecvStream,
     pub(crate) reused: bool,
@@ -76,17 +78,17 @@ impl Dialer {
         }
     }
 
-    async fn open(&self, peer: &PeerAddress, expect: Option<&Account>) -> Result<Opened, NetworkError> {
+    pub(crate) async fn open(&self, peer: &PeerAddress, expect: Option<&Account>) -> Result<Opened, NetworkError> {
         let (connection, mut reused) = self.connection(peer, expect).await?;
         match connection.open_bi().await {
-            Ok((send, receive)) => Ok(Opened { send, receive, reused }),
+            Ok((send, receive)) => Ok(Opened { connection, send, receive, reused }),
             Err(error) if !reused => Err(lost(peer, &error)),
             Err(_) => {
                 self.forget(peer).await;
                 let connection;
                 (connection, reused) = self.connection(peer, expect).await?;
                 let (send, receive) = connection.open_bi().await.map_err(|e| lost(peer, &e))?;
-                Ok(Opened { send, receive, reused })
+                Ok(Opened { connection, send, receive, reused })
             }
         }
     }
@@ -94,6 +96,21 @@ impl Dialer {
     /// The next caller gets a new connection.
     async fn forget(&self, peer: &PeerAddress) {
         self.slots.lock().await.remove(peer);
+    }
+
+    /// How the peers with an open connection are reached.
+    pub(crate) fn links(&self) -> Links {
+        let mut links = Links::default();
+        let Ok(slots) = self.slots.try_lock() else { return links };
+        for slot in slots.values().filter_map(|slot| slot.try_lock().ok()) {
+            let Some((connection, _)) = slot.as_ref().filter(|(c, _)| c.close_reason().is_none()) else { continue };
+            match connection.paths().iter().find(iroh::endpoint::Path::is_selected) {
+                Some(path) if path.is_relay() => links.relayed += 1,
+                Some(_) => links.direct += 1,
+                None => {}
+            }
+        }
+        links
     }
 
     async fn connection(
@@ -140,10 +157,11 @@ impl Dialer {
         frame::write_last(&mut send, frame::HELLO, &hello.encode()).await.map_err(|e| e.at(&name))?;
         let (status, bytes) = frame::read(&mut receive, MAX_HELLO).await.map_err(|e| e.at(&name))?;
         if status != frame::OK {
-            return Err(NetworkError::Refused { peer: name, reason: frame::words(&bytes) });
+            return Err(NetworkError::Refused { peer: name, why: frame::refused(&bytes) });
         }
         let account = Hello::check(&bytes, config.protocol_version, config.run, &ends, expect)?;
-        shared.admit(&account).await.map_err(|reason| NetworkError::Refused { peer: "this side".into(), reason })?;
+        shared.admit(&account).await.map_err(|why| NetworkError::Refused { peer: "this side".into(), why })?;
+        connection.set_receive_window(PEER_WINDOW.into());
         Ok((connection, account))
     }
 }

@@ -17,6 +17,7 @@ use iroh::{
 };
 use parity_scale_codec::Encode;
 use starling_keys::{Account, Signer};
+use starling_protocol::{Code, Refused};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
@@ -26,14 +27,14 @@ use crate::{
     Admission, Handler, NetworkConfig, Peer,
     frame::{self, FrameError},
     handshake::{self, Hello, MAX_HELLO},
+    push::{self, Desk},
     store::Store,
     transfer,
+    transport::PEER_WINDOW,
 };
 
 /// How long a handshake, or being asked who may come in, may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a peer may take to send a request that it began.
-const READING: Duration = Duration::from_secs(15);
 
 /// What both sides of a node share.
 pub(crate) struct Shared {
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) store: Arc<Store>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) own: [u8; 32],
 }
 
@@ -53,11 +55,10 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Is this hotkey let in, within a deadline?
-    pub(crate) async fn admit(&self, who: &Account) -> Result<(), String> {
-        let late =
-            Err("the metagraph could not be read in time to see whether your hotkey is registered: try again"
-                .to_owned());
-        timeout(HANDSHAKE, self.admission.admit(who)).await.unwrap_or(late)
+    pub(crate) async fn admit(&self, who: &Account) -> Result<(), Refused> {
+        let late = "the metagraph could not be read in time to see whether your hotkey is registered: try again";
+        let asked = timeout(HANDSHAKE, self.admission.admit(who)).await;
+        asked.unwrap_or_else(|_| Err(Refused::new(Code::ChainUnreadable, late)))
     }
 }
 
@@ -124,14 +125,15 @@ impl Door {
         }
     }
 
-    fn seat(&self, account: Account) -> Result<Seat, String> {
+    fn seat(&self, account: Account) -> Result<Seat, Refused> {
         let limits = self.shared.config.limits;
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh =
             || Usage { connections: 0, tokens: 2.0 * f64::from(limits.requests_per_second), at: Instant::now() };
         let usage = peers.entry(account).or_insert_with(fresh);
         if usage.connections >= limits.peer_connections {
-            return Err(format!("hotkey {account} has {} connections open, more are not allowed", usage.connections));
+            let words = format!("hotkey {account} has {} connections open, more are not allowed", usage.connections);
+            return Err(Refused::new(Code::TooManyConnections, words));
         }
         usage.connections += 1;
         drop(peers);
@@ -148,17 +150,18 @@ impl Door {
         let ends = handshake::Ends { own: shared.own, peer: endpoint, channel };
         let seated = match Hello::check(&bytes, config.protocol_version, config.run, &ends, None) {
             Ok(account) => shared.admit(&account).await.and_then(|()| self.seat(account)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.refusal()),
         };
         match seated {
             Ok(seat) => {
+                connection.set_receive_window(PEER_WINDOW.into());
                 let hello = Hello::new(config.protocol_version, config.run, &ends, shared.signer.as_ref());
                 frame::write_last(&mut send, frame::OK, &hello.encode()).await?;
                 Ok(Some(seat))
             }
-            Err(reason) => {
-                tracing::debug!(%reason, "a peer was not let in");
-                frame::refuse(&mut send, &reason).await?;
+            Err(why) => {
+                tracing::debug!(%why, "a peer was not let in");
+                frame::refuse(&mut send, &why).await?;
                 // The words must be out before the connection is closed over them.
                 let _ = timeout(Duration::from_secs(2), send.stopped()).await;
                 Ok(None)
@@ -171,15 +174,15 @@ impl Door {
         loop {
             let Ok((mut send, receive)) = connection.accept_bi().await else { return "closed" };
             tokio::time::sleep(seat.pace(limits.requests_per_second)).await;
-            if let Err(reason) = self.shared.admit(&peer.account).await {
-                if frame::refuse(&mut send, &reason).await.is_ok() {
+            if let Err(why) = self.shared.admit(&peer.account).await {
+                if frame::refuse(&mut send, &why).await.is_ok() {
                     let _ = timeout(Duration::from_secs(2), send.stopped()).await;
                 }
                 return "not admitted any more";
             }
-            let shared = self.shared.clone();
+            let (shared, connection) = (self.shared.clone(), connection.clone());
             tokio::spawn(async move {
-                if let Err(error) = answer(&shared, peer, send, receive).await {
+                if let Err(error) = answer(&shared, &connection, peer, send, receive).await {
                     tracing::debug!(peer = %peer.account.short(), %error, "a request came to nothing");
                 }
             });
@@ -215,25 +218,34 @@ impl ProtocolHandler for Door {
 
 async fn answer(
     shared: &Arc<Shared>,
+    connection: &Connection,
     from: Peer,
     mut send: SendStream,
     mut receive: RecvStream,
 ) -> Result<(), FrameError> {
     let limits = shared.config.limits;
-    let read = timeout(READING, frame::read(&mut receive, limits.request.max(transfer::MAX_WANT))).await;
+    let read = timeout(limits.reading, frame::read(&mut receive, limits.request.max(transfer::MAX_WANT))).await;
     let (kind, bytes) = match read {
         Ok(Ok(request)) => request,
         Ok(Err(FrameError::TooLarge { bytes, limit })) => {
-            return frame::refuse(&mut send, &format!("a request of {bytes} bytes, at most {limit} are allowed")).await;
+            let words = format!("a request of {bytes} bytes, at most {limit} are allowed");
+            return frame::refuse(&mut send, &Refused::new(Code::TooLarge, words)).await;
         }
         Ok(Err(error)) => return Err(error),
-        Err(_) => return frame::refuse(&mut send, "the request did not arrive in time").await,
+        Err(_) => {
+            let why = Refused::new(Code::Late, "the request did not arrive in time");
+            return frame::refuse(&mut send, &why).await;
+        }
     };
     match kind {
         frame::BLOB => transfer::serve(&shared.store, &bytes, &mut send).await,
+        frame::PUSHES => push::channel(shared, connection, from, &bytes, send, receive).await,
         frame::REQUEST => {
             let handled = timeout(limits.handling, shared.handler.handle(from, bytes)).await;
-            let late = || Err(format!("the request was not done within {:.0} s", limits.handling.as_secs_f32()));
+            let late = || {
+                let words = format!("the request was not done within {:.0} s", limits.handling.as_secs_f32());
+                Err(Refused::new(Code::NotDone, words))
+            };
             match handled.unwrap_or_else(|_| late()) {
                 Ok(bytes) if bytes.len() > limits.response => {
                     tracing::error!(
@@ -241,12 +253,16 @@ async fn answer(
                         limit = limits.response,
                         "an answer is longer than answers may be"
                     );
-                    frame::refuse(&mut send, "the answer would be longer than answers may be").await
+                    let why = Refused::new(Code::TooLarge, "the answer would be longer than answers may be");
+                    frame::refuse(&mut send, &why).await
                 }
                 Ok(bytes) => frame::write_last(&mut send, frame::OK, &bytes).await,
-                Err(reason) => frame::refuse(&mut send, &reason).await,
+                Err(why) => frame::refuse(&mut send, &why).await,
             }
         }
-        _ => frame::refuse(&mut send, "this is neither a request nor a blob: the peer speaks another version").await,
+        _ => {
+            let words = "this is neither a request nor a blob: the peer speaks another version";
+            frame::refuse(&mut send, &Refused::new(Code::UnknownKind, words)).await
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use starling_protocol::Digest;
+use starling_protocol::{Digest, Refused};
 
 use crate::handshake::Unbelieved;
 
@@ -75,13 +75,13 @@ pub enum NetworkError {
     /// The handshake failed here.
     #[error(transparent)]
     Unbelieved(#[from] Unbelieved),
-    /// The peer refused us or the request, in its words; or this side refuses the peer.
-    #[error("{peer} refused: {reason}")]
+    /// The peer refused us or the request; or this side refuses the peer.
+    #[error("{peer} refused: {why}")]
     Refused {
-        /// Whom.
+        /// Who.
         peer: String,
-        /// Its words.
-        reason: String,
+        /// The code, and the words.
+        why: Refused,
     },
     /// More than allowed.
     #[error("{what} of {bytes} bytes, at most {limit} are allowed")]

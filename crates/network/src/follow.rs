@@ -9,12 +9,13 @@ use bytes::Bytes;
 use parity_scale_codec::Encode;
 use starling_keys::{Account, Signer};
 use starling_protocol::{
+    Reaction, Refused,
     message::{Join, Role},
     signed::Signed,
     wire::{self, Page, Request, Response, Submission},
 };
 
-use crate::{NetworkError, Node, PeerAddress};
+use crate::{NetworkError, Node, PeerAddress, handshake::Unbelieved};
 
 /// Patience for an answer beyond the time that the request itself asks the orchestrator to wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,13 +28,29 @@ pub enum LinkError {
     Network(#[from] NetworkError),
     /// Reached, and it said no.
     #[error("the orchestrator refuses: {0}")]
-    Refused(String),
+    Refused(Refused),
     /// It answered something that is not an answer to this.
     #[error(transparent)]
     Malformed(#[from] wire::Malformed),
     /// It answered another question.
     #[error("the orchestrator answered another question than {0}: it speaks another version")]
     Unexpected(&'static str),
+}
+
+impl LinkError {
+    /// What whoever asked does next.
+    #[must_use]
+    pub fn reaction(&self) -> Reaction {
+        match self {
+            Self::Refused(why) | Self::Network(NetworkError::Refused { why, .. }) => why.code.reaction(),
+            // Its key may be another one tomorrow; this connection was the wrong one.
+            Self::Network(NetworkError::Unbelieved(Unbelieved::NotBound(_))) => Reaction::Again,
+            Self::Network(NetworkError::Unbelieved(_) | NetworkError::Address(_))
+            | Self::Malformed(_)
+            | Self::Unexpected(_) => Reaction::End,
+            Self::Network(_) => Reaction::Again,
+        }
+    }
 }
 
 /// A way to the orchestrator; cheap to clone.
@@ -122,5 +139,51 @@ impl Link {
             Response::Accepted => Ok(()),
             _ => Err(LinkError::Unexpected("take this")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_keys::Account;
+    use starling_protocol::{Code, Digest};
+
+    use super::*;
+
+    fn told(why: Refused) -> [LinkError; 2] {
+        [LinkError::Refused(why.clone()), LinkError::Network(NetworkError::Refused { peer: "p".into(), why })]
+    }
+
+    #[test]
+    fn every_code_leads_to_its_reaction_whatever_the_words_and_whoever_refuses() {
+        for code in Code::ALL.iter().copied().chain([Code::from(60_000)]) {
+            for words in ["", "join first", "the peer speaks protocol 9"] {
+                for error in told(Refused::new(code, words)) {
+                    assert_eq!(error.reaction(), code.reaction(), "{code:?}");
+                }
+            }
+        }
+        assert_eq!(Code::NotJoined.reaction(), Reaction::Rejoin);
+        assert_eq!(Code::Forged.reaction(), Reaction::End);
+        assert_eq!(Code::Stopping.reaction(), Reaction::Again);
+        assert_eq!(Code::Full.reaction(), Reaction::Reconsider);
+    }
+
+    #[test]
+    fn another_version_or_run_is_hopeless_on_whichever_side_it_is_noticed() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        for why in [
+            Unbelieved::Garbage,
+            Unbelieved::Version { theirs: 1, ours: 2 },
+            Unbelieved::Run { theirs: one, ours: two },
+        ] {
+            for error in told(why.refusal()) {
+                assert_eq!(error.reaction(), Reaction::End, "{why}");
+            }
+            assert_eq!(LinkError::Network(why.into()).reaction(), Reaction::End);
+        }
+        let unbound = Unbelieved::NotBound(Account([1; 32]));
+        assert_eq!(LinkError::Network(unbound.into()).reaction(), Reaction::Again);
+        let away = NetworkError::Unreachable { peer: "p".into(), reason: "timed out".into() };
+        assert_eq!(LinkError::Network(away).reaction(), Reaction::Again);
     }
 }

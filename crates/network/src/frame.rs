@@ -6,6 +6,7 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use iroh::endpoint::{RecvStream, SendStream};
+use starling_protocol::{Code, Refused, code::MAX_WORDS};
 use tokio::time::timeout;
 
 use crate::NetworkError;
@@ -17,9 +18,16 @@ pub(crate) const REQUEST: u8 = 1;
 /// A blob, or part of one, is wanted.
 pub(crate) const BLOB: u8 = 2;
 
+/// A channel for pushed items is opened; its number (u32 LE) follows.
+pub(crate) const PUSHES: u8 = 3;
+/// A pushed item, on a stream of its own.
+pub(crate) const ITEM: u8 = 4;
+/// What the receiver says on a channel.
+pub(crate) const RECORD: u8 = 5;
+
 /// Done; the answer follows.
 pub(crate) const OK: u8 = 0;
-/// Not done; why follows, in words.
+/// Not done; the code (u16 LE) and the words follow.
 pub(crate) const REFUSED: u8 = 1;
 /// There is no such blob.
 pub(crate) const MISSING: u8 = 2;
@@ -27,7 +35,7 @@ pub(crate) const MISSING: u8 = 2;
 /// How long the other side may take to take a frame.
 const WRITING: Duration = Duration::from_secs(30);
 /// Longest refusal, bytes.
-pub(crate) const MAX_WORDS: usize = 2048;
+pub(crate) const MAX_REFUSAL: usize = 2 + MAX_WORDS;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
@@ -69,10 +77,14 @@ pub(crate) async fn write_last(send: &mut SendStream, kind: u8, bytes: &[u8]) ->
     send.finish().map_err(FrameError::lost)
 }
 
-/// Refuse, in words.
-pub(crate) async fn refuse(send: &mut SendStream, reason: &str) -> Result<(), FrameError> {
-    let end = reason.floor_char_boundary(MAX_WORDS);
-    write_last(send, REFUSED, reason.get(..end).unwrap_or_default().as_bytes()).await
+/// Refuse, with a code and in words.
+pub(crate) async fn refuse(send: &mut SendStream, why: &Refused) -> Result<(), FrameError> {
+    write_last(send, REFUSED, &refusal(why)).await
+}
+
+fn refusal(why: &Refused) -> Vec<u8> {
+    let words = why.words.get(..why.words.floor_char_boundary(MAX_WORDS)).unwrap_or_default();
+    [&why.code.number().to_le_bytes(), words.as_bytes()].concat()
 }
 
 /// Read one frame of at most `limit` bytes (refusals have a limit of their own).
@@ -81,7 +93,7 @@ pub(crate) async fn read(receive: &mut RecvStream, limit: usize) -> Result<(u8, 
     receive.read_exact(&mut head).await.map_err(FrameError::lost)?;
     let [kind, length @ ..] = head;
     let length = u32::from_le_bytes(length) as usize;
-    let limit = if kind == REFUSED { limit.max(MAX_WORDS) } else { limit };
+    let limit = if kind == REFUSED { limit.max(MAX_REFUSAL) } else { limit };
     if length > limit {
         return Err(FrameError::TooLarge { bytes: length as u64, limit: limit as u64 });
     }
@@ -90,7 +102,13 @@ pub(crate) async fn read(receive: &mut RecvStream, limit: usize) -> Result<(u8, 
     Ok((kind, bytes.into()))
 }
 
-/// The words of a refusal.
+/// What a refusal says. One without a code comes from a peer whose build is older than the codes.
+pub(crate) fn refused(bytes: &[u8]) -> Refused {
+    let (code, rest) = bytes.split_first_chunk::<2>().map_or((0, bytes), |(n, rest)| (u16::from_le_bytes(*n), rest));
+    Refused::new(Code::from(code), words(rest))
+}
+
+/// Words of a peer.
 pub(crate) fn words(bytes: &[u8]) -> String {
     // What a peer says ends up in logs and terminals: no control characters.
     String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

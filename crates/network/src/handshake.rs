@@ -8,7 +8,7 @@ use iroh::endpoint::Connection;
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 use starling_keys::{Account, Signer};
 use starling_protocol::{
-    Digest,
+    Code, Digest, Refused,
     signed::{Body, Signed},
 };
 
@@ -97,6 +97,21 @@ pub enum Unbelieved {
         /// Found.
         found: Account,
     },
+}
+
+impl Unbelieved {
+    /// What the peer is told.
+    #[must_use]
+    pub fn refusal(&self) -> Refused {
+        let code = match self {
+            Self::Garbage => Code::NotHello,
+            Self::Version { .. } => Code::OtherVersion,
+            Self::Run { .. } => Code::OtherRun,
+            // Nobody who listens expects somebody; the caller, who does, tells no one.
+            Self::NotBound(_) | Self::SomebodyElse { .. } => Code::NotBound,
+        };
+        Refused::new(code, self.to_string())
+    }
 }
 
 impl Hello {

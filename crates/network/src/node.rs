@@ -6,18 +6,20 @@ use std::{
     io::{self, ErrorKind, Write as _},
     ops::Range,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use iroh::{
-    Endpoint, RelayMap, RelayMode, RelayUrl, SecretKey,
-    endpoint::{IdleTimeout, NetReportConfig, PortmapperConfig, QuicTransportConfig, presets},
+    Endpoint, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey, Watcher,
+    endpoint::{NetReportConfig, PortmapperConfig, presets},
     protocol::Router,
 };
+use iroh_relay::tls::CaTlsConfig;
 use parity_scale_codec::{Decode, DecodeAll, Encode};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use starling_keys::{Account, Signer};
 use starling_protocol::Digest;
 use tokio::time::timeout;
@@ -28,27 +30,46 @@ use crate::{
     dial::Dialer,
     door::{Door, Shared},
     frame::{self, OK, REFUSED},
+    push::{Grants, Intake, Pusher, Pushers},
     store::{self, Store},
-    transfer,
+    transfer, transport,
 };
 
 /// Of the framing. It stays when the protocol changes, so that both sides can say which version they speak.
 pub(crate) const ALPN: &[u8] = b"starling/1";
+/// How long a start waits for a relay.
+const RELAY: Duration = Duration::from_secs(5);
 /// How long the disk may take.
 const DISK: Duration = Duration::from_secs(60);
+
+/// How a node reaches its peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Links {
+    /// Peers reached directly.
+    pub direct: usize,
+    /// Peers reached through a relay.
+    pub relayed: usize,
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} direct, {} by relay", self.direct, self.relayed)
+    }
+}
 
 /// An endpoint, its blobs and its peers.
 pub struct Node {
     shared: Arc<Shared>,
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
+    pushers: Pushers,
     router: Router,
-    address: PeerAddress,
+    endpoint: Endpoint,
     _claim: File,
 }
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Node").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -71,20 +92,58 @@ impl Node {
         let store = Arc::new(Store::open(config.store.join("blobs"))?);
         let endpoint = bind(&config, key).await?;
         let own = *endpoint.id().as_bytes();
-        let address = if config.bind.ip().is_unspecified() {
-            PeerAddress::of(&endpoint.addr())
-        } else {
-            PeerAddress { endpoint: own, addresses: endpoint.bound_sockets(), relay: config.relays.first().cloned() }
-        };
-        let shared = Arc::new(Shared { config, signer, admission, handler, store, own });
+        let shared = Arc::new(Shared { config, signer, admission, handler, store, desk: Arc::default(), own });
         let router = Router::builder(endpoint.clone()).accept(ALPN, Door::new(shared.clone())).spawn();
-        Ok(Self { dialer: Dialer::new(shared.clone(), endpoint), shared, router, address, _claim: claim })
+        let dialer = Arc::new(Dialer::new(shared.clone(), endpoint.clone()));
+        let node = Self { dialer, pushers: Pushers::default(), shared, router, endpoint, _claim: claim };
+        node.find_relay().await;
+        Ok(node)
     }
 
-    /// Where others reach this node.
+    /// Where others reach this node at the moment. With relays, the one that this node is connected to is part of it, and changes
+    /// where that one is gone for long.
     #[must_use]
     pub fn address(&self) -> PeerAddress {
-        self.address.clone()
+        let config = &self.shared.config;
+        let bound = self.endpoint.bound_sockets();
+        let mut address = if config.bind.ip().is_unspecified() {
+            PeerAddress::of(&self.endpoint.addr())
+        } else {
+            PeerAddress { endpoint: self.shared.own, addresses: bound, relay: None }
+        };
+        address.relay = self.relay().map(|(url, _)| url).or_else(|| config.relays.urls.first().cloned());
+        address
+    }
+
+    /// This node's own relay, and whether it is connected to it; `None` without relays, or before the nearest one is found.
+    #[must_use]
+    pub fn relay(&self) -> Option<(String, bool)> {
+        let status = self.endpoint.home_relay_status().get();
+        status.first().map(|status| (status.url().to_string(), status.is_connected()))
+    }
+
+    /// How this node reaches the peers that it talks to.
+    #[must_use]
+    pub fn links(&self) -> Links {
+        self.dialer.links()
+    }
+
+    /// Wait a while for the relay: an address without it is of no use to those who can only come through it.
+    async fn find_relay(&self) {
+        if self.shared.config.relays.urls.is_empty() {
+            return;
+        }
+        let mut status = self.endpoint.home_relay_status();
+        let connected = async {
+            while !status.get().iter().any(iroh::endpoint::RelayStatus::is_connected) {
+                if status.updated().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if timeout(RELAY, connected).await.is_err() {
+            tracing::warn!(relays = ?self.shared.config.relays.urls, "no relay answers; going on without, and trying again");
+        }
     }
 
     /// This node's endpoint id.
@@ -114,7 +173,7 @@ impl Node {
             frame::write_last(&mut send, frame::REQUEST, request).await.map_err(|e| e.at(name))?;
             match frame::read(&mut receive, limits.response).await.map_err(|e| e.at(name))? {
                 (OK, answer) => Ok(answer),
-                (REFUSED, reason) => Err(NetworkError::Refused { peer: name.clone(), reason: frame::words(&reason) }),
+                (REFUSED, bytes) => Err(NetworkError::Refused { peer: name.clone(), why: frame::refused(&bytes) }),
                 (_, answer) => Err(NetworkError::Malformed { peer: name.clone(), bytes: answer.len() }),
             }
         };
@@ -264,6 +323,17 @@ impl Node {
         self.dialer.with_stream(peer, expect, deadline, "a blob", get).await
     }
 
+    /// Hand pushed items to `intake` from now on. Nobody may push before it is granted credit.
+    pub fn accept_pushes(&self, intake: Arc<dyn Intake>) -> Grants {
+        self.shared.desk.serve(intake)
+    }
+
+    /// A way to push items to a peer whose hotkey must be `expect`. Nothing is connected before the first push.
+    #[must_use]
+    pub fn pusher(&self, peer: &PeerAddress, expect: Account) -> Pusher {
+        self.pushers.get(&self.dialer, peer, expect)
+    }
+
     /// Stop listening, and say so to the peers.
     pub async fn shutdown(self) {
         if timeout(Duration::from_secs(5), self.router.shutdown()).await.is_err() {
@@ -277,39 +347,19 @@ fn within_limit(bytes: Bytes, limit: u64) -> Result<Bytes, NetworkError> {
     if length > limit { Err(NetworkError::TooLarge { what: "a blob", bytes: length, limit }) } else { Ok(bytes) }
 }
 
-/// How often a quiet connection is shown to be alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
-/// After how long without a sign of life a connection is dead.
-const IDLE: Duration = Duration::from_secs(6);
-
 /// An endpoint that contacts nobody but the peers it is told of and the relays configured.
 async fn bind(config: &NetworkConfig, key: SecretKey) -> Result<Endpoint, NetworkError> {
-    let relay = |text: &String| {
-        let url = text.parse::<RelayUrl>();
-        url.map_err(|e| {
-            NetworkError::Address(format!("the relay `{text}` is no URL ({e}); one is https://relay.example/"))
-        })
-    };
-    let relays: Vec<RelayUrl> = config.relays.iter().map(relay).collect::<Result<_, _>>()?;
-    let relay_mode =
-        if relays.is_empty() { RelayMode::Disabled } else { RelayMode::Custom(RelayMap::from_iter(relays)) };
+    let (relay_mode, net_report) = relays(config)?;
+    let roots = roots(&config.relays.roots)?;
     let failed = |reason: String| NetworkError::Bind { address: config.bind, reason };
-    // One stream more than requests: the handshake's may still be closing.
-    let transport = QuicTransportConfig::builder()
-        .max_concurrent_bidi_streams(config.limits.open_requests.saturating_add(1).into())
-        .max_concurrent_uni_streams(0u32.into())
-        .datagram_receive_buffer_size(None)
-        // A killed peer says nothing: without these a request would hang on its dead connection for half a minute.
-        .keep_alive_interval(KEEP_ALIVE)
-        .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
-        .build();
     let bound = Endpoint::builder(presets::Minimal)
         .secret_key(key)
-        .transport_config(transport)
+        .transport_config(transport::config(&config.limits))
         .relay_mode(relay_mode)
         .clear_address_lookup()
         .portmapper_config(PortmapperConfig::Disabled)
-        .net_report_config(NetReportConfig::minimal())
+        .net_report_config(net_report)
+        .ca_tls_config(CaTlsConfig::embedded().with_extra_roots(roots))
         .clear_ip_transports()
         .bind_addr(config.bind)
         .map_err(|e| failed(e.to_string()))?
@@ -318,6 +368,47 @@ async fn bind(config: &NetworkConfig, key: SecretKey) -> Result<Endpoint, Networ
         Ok(bound) => bound.map_err(|e| failed(format!("{e:#}"))),
         Err(_) => Err(failed("no socket within 30 s".to_owned())),
     }
+}
+
+/// The relays, and the questions that the nearest of them is found by.
+fn relays(config: &NetworkConfig) -> Result<(RelayMode, NetReportConfig), NetworkError> {
+    let mut questions = NetReportConfig::minimal();
+    if config.relays.urls.is_empty() {
+        return Ok((RelayMode::Disabled, questions));
+    }
+    questions.https_probes = true;
+    let relay = |text: &String| {
+        let wrong = |why: String| {
+            let example = "one is https://relay.example/";
+            NetworkError::Address(format!("the relay `{text}` is no URL ({why}); {example}"))
+        };
+        let url = text.parse::<RelayUrl>().map_err(|e| wrong(e.to_string()))?;
+        match url.scheme() {
+            "https" => Ok(RelayConfig::from(url)),
+            // A plain one has no certificate to tell peers their public address with.
+            "http" => Ok(RelayConfig::new(url, None)),
+            other => Err(wrong(format!("it begins with {other}, not with http or https"))),
+        }
+    };
+    let relays: Vec<RelayConfig> = config.relays.urls.iter().map(relay).collect::<Result<_, _>>()?;
+    Ok((RelayMode::Custom(RelayMap::from_iter(relays)), questions))
+}
+
+fn roots(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, NetworkError> {
+    let mut all = Vec::new();
+    for path in files {
+        let failed = |e: &dyn fmt::Display| NetworkError::Store {
+            path: path.clone(),
+            reason: format!("no certificate could be read from it: {e}"),
+        };
+        let found = CertificateDer::pem_file_iter(path).map_err(|e| failed(&e))?;
+        let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|e| failed(&e))?;
+        if found.is_empty() {
+            return Err(failed(&"it holds none"));
+        }
+        all.extend(found);
+    }
+    Ok(all)
 }
 
 /// The endpoint's secret key, made on first use, readable by its owner alone.

@@ -12,7 +12,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use starling_keys::Account;
-use starling_protocol::Uid;
+use starling_protocol::{Code, Refused, Uid};
 use tokio::time::Instant;
 
 use crate::Admission;
@@ -120,15 +120,16 @@ impl Roll {
 }
 
 impl Admission for Roll {
-    fn admit(&self, who: &Account) -> BoxFuture<'_, Result<(), String>> {
+    fn admit(&self, who: &Account) -> BoxFuture<'_, Result<(), Refused>> {
         let who = *who;
         Box::pin(async move {
-            match self.uid(&who).await? {
-                Some(_) => Ok(()),
-                None => Err(format!(
-                    "hotkey {who} is not registered on subnet {}: register it first (`starling register`)",
-                    self.netuid
-                )),
+            match self.uid(&who).await {
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => {
+                    let words = format!("hotkey {who} is not registered on subnet {}: register it first", self.netuid);
+                    Err(Refused::new(Code::NotRegistered, words))
+                }
+                Err(why) => Err(Refused::new(Code::ChainUnreadable, why)),
             }
         })
     }
@@ -162,7 +163,9 @@ mod tests {
         let roll = roll(asked.clone(), down);
         for _ in 0..100 {
             assert!(roll.admit(&Account([1; 32])).await.is_ok());
-            assert!(roll.admit(&Account([2; 32])).await.unwrap_err().contains("not registered on subnet 9"));
+            let refused = roll.admit(&Account([2; 32])).await.unwrap_err();
+            assert_eq!(refused.code, Code::NotRegistered);
+            assert!(refused.words.contains("subnet 9"), "{refused}");
         }
         assert_eq!(asked.load(Ordering::SeqCst), 2);
         tokio::time::advance(LIFE).await;
@@ -178,7 +181,7 @@ mod tests {
         *down.lock().unwrap() = true;
         tokio::time::advance(LIFE * 9).await;
         assert!(roll.admit(&Account([1; 32])).await.is_ok(), "the last answer stands");
-        assert_eq!(roll.admit(&Account([3; 32])).await, Err("down".to_owned()));
+        assert_eq!(roll.admit(&Account([3; 32])).await, Err(Refused::new(Code::ChainUnreadable, "down")));
         tokio::time::advance(LIFE * 2).await;
         assert!(roll.admit(&Account([1; 32])).await.is_err(), "but not for ever");
     }

@@ -21,7 +21,7 @@ use iroh::endpoint::{RecvStream, SendStream};
 use iroh_blobs::util::RecvStreamAsyncStreamReader;
 use iroh_io::AsyncStreamWriter;
 use parity_scale_codec::{Decode, DecodeAll, Encode};
-use starling_protocol::Digest;
+use starling_protocol::{Code, Digest, Refused};
 use tokio::time::timeout;
 
 use crate::{
@@ -57,7 +57,7 @@ fn chunks(range: Option<(u64, u64)>) -> ChunkRanges {
 /// Serve what is wanted, or say why not.
 pub(crate) async fn serve(store: &Arc<Store>, want: &[u8], send: &mut SendStream) -> Result<(), FrameError> {
     let Ok(want) = Want::decode_all(&mut &want[..]) else {
-        return frame::refuse(send, "this is no request for a blob").await;
+        return frame::refuse(send, &Refused::new(Code::Malformed, "this is no request for a blob")).await;
     };
     let (disk, digest) = (store.clone(), want.digest);
     let opened = match tokio::task::spawn_blocking(move || disk.serve(&digest)).await {
@@ -67,7 +67,7 @@ pub(crate) async fn serve(store: &Arc<Store>, want: &[u8], send: &mut SendStream
         }
         Ok(Err(error)) => {
             tracing::error!(%error, "a blob cannot be served");
-            return frame::refuse(send, "its blob store fails").await;
+            return frame::refuse(send, &Refused::new(Code::Failed, "its blob store fails")).await;
         }
         Err(error) => return Err(FrameError::lost(error)),
     };
@@ -113,12 +113,12 @@ pub(crate) async fn receive(
     let missing = |reason: String| NetworkError::Missing { peer: peer.to_owned(), digest: *digest, reason };
     let want = Want { digest: *digest, range: range.as_ref().map(|r| (r.start, r.end)) };
     frame::write_last(send, frame::BLOB, &want.encode()).await.map_err(|e| e.at(peer))?;
-    let (status, head) = frame::read(&mut receive, frame::MAX_WORDS).await.map_err(|e| e.at(peer))?;
+    let (status, head) = frame::read(&mut receive, frame::MAX_REFUSAL).await.map_err(|e| e.at(peer))?;
     let length = match (status, <[u8; 8]>::try_from(&head[..])) {
         (OK, Ok(length)) => u64::from_le_bytes(length),
         (MISSING, _) => return Err(missing(frame::words(&head))),
         (frame::REFUSED, _) => {
-            return Err(NetworkError::Refused { peer: peer.to_owned(), reason: frame::words(&head) });
+            return Err(NetworkError::Refused { peer: peer.to_owned(), why: frame::refused(&head) });
         }
         _ => return Err(NetworkError::Malformed { peer: peer.to_owned(), bytes: head.len() }),
     };

@@ -9,14 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{ALPN, Echo, Impostor, Only, PATIENCE, Raw, ask, config, everybody, frame, key, node, noise};
+use common::{ALPN, Echo, Impostor, Only, PATIENCE, Raw, answer, ask, config, everybody, frame, key, node, noise};
 use parity_scale_codec::Encode;
 use starling_keys::Signer;
 use starling_network::{
     Limits, NetworkConfig, NetworkError, Node,
     handshake::{Ends, Hello},
 };
-use starling_protocol::{Digest, wire::PROTOCOL_VERSION};
+use starling_protocol::{Code, Digest, wire::PROTOCOL_VERSION};
 
 const HI: Bytes = Bytes::from_static(b"hi");
 const HELLO: u8 = 0;
@@ -40,9 +40,14 @@ async fn target(limits: Limits) -> Target {
     Target { _dir: dir, node, handler, admission }
 }
 
-fn said(answer: &(u8, Vec<u8>)) -> String {
+/// Refused with this code, and with words.
+fn is(answer: &(u8, Vec<u8>), code: Code) -> String {
     assert_eq!(answer.0, REFUSED, "{answer:?}");
-    String::from_utf8_lossy(&answer.1).into_owned()
+    let (number, words) = answer.1.split_first_chunk::<2>().expect("a code comes first");
+    let words = String::from_utf8_lossy(words).into_owned();
+    assert_eq!(Code::from(u16::from_le_bytes(*number)), code, "{words}");
+    assert!(!words.is_empty());
+    words
 }
 
 fn want(digest: &Digest) -> Vec<u8> {
@@ -55,18 +60,23 @@ async fn another_run_another_version_a_stranger_and_an_impostor_are_refused_with
     let at = t.node.address();
     let ask = async |config: NetworkConfig, signer: Arc<dyn Signer>| {
         let node = Node::start(config, signer, everybody(), Arc::new(Echo::default())).await.unwrap();
-        node.request(&at, None, HI, PATIENCE).await.unwrap_err().to_string()
+        match node.request(&at, None, HI, PATIENCE).await.unwrap_err() {
+            NetworkError::Refused { why, .. } => (why.code, why.words),
+            other => panic!("{other}"),
+        }
     };
     let dirs: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
     let other_run = NetworkConfig { run: Digest::of(b"other"), ..config(dirs[0].path()) };
-    assert!(ask(other_run, key(3)).await.contains("same run.toml"));
+    let (code, told) = ask(other_run, key(3)).await;
+    assert!(code == Code::OtherRun && told.contains("same run.toml"), "{code:?} {told}");
     let newer = NetworkConfig { protocol_version: 9, ..config(dirs[1].path()) };
-    let told = ask(newer, key(3)).await;
-    assert!(told.contains("protocol 9") && told.contains("speaks 1") && told.contains("upgrade"), "{told}");
-    let told = ask(config(dirs[2].path()), key(200)).await;
-    assert!(told.contains("not registered"), "{told}");
+    let (code, told) = ask(newer, key(3)).await;
+    assert_eq!(code, Code::OtherVersion);
+    let ours = format!("speaks {PROTOCOL_VERSION}");
+    assert!(told.contains("protocol 9") && told.contains(&ours) && told.contains("upgrade"), "{told}");
+    assert_eq!(ask(config(dirs[2].path()), key(200)).await.0, Code::NotRegistered);
     let impostor = Arc::new(Impostor(key(3), key(4).account()));
-    assert!(ask(config(dirs[3].path()), impostor).await.contains("did not sign"));
+    assert_eq!(ask(config(dirs[3].path()), impostor).await.0, Code::NotBound);
     assert_eq!(t.handler.0.load(Ordering::SeqCst), 0, "none of them reached the handler");
 }
 
@@ -96,12 +106,12 @@ async fn a_binding_for_another_connection_or_another_endpoint_is_worth_nothing()
         // The channel differs for every connection, so even the right ends of the first are wrong here.
         let hello = Hello::new(PROTOCOL_VERSION, Digest::of(b"run"), &ends, key(3).as_ref());
         let answer = ask(&connection, &frame(HELLO, &hello.encode())).await.unwrap();
-        assert!(said(&answer).contains("did not sign"), "{answer:?}");
+        is(&answer, Code::NotBound);
     }
     let second = raw.connect(&t.node.address(), ALPN).await.unwrap();
     let replayed = Hello::new(PROTOCOL_VERSION, Digest::of(b"run"), &right, key(3).as_ref());
     let answer = ask(&second, &frame(HELLO, &replayed.encode())).await.unwrap();
-    assert!(said(&answer).contains("did not sign"), "a hello of one connection was believed on another");
+    is(&answer, Code::NotBound);
     let answer = ask(&connection, &frame(HELLO, &replayed.encode())).await.unwrap();
     assert_eq!(answer.0, OK, "and yet it is right where it belongs");
 }
@@ -112,11 +122,11 @@ async fn a_hello_that_is_none_is_refused_and_one_too_long_is_not_read() {
     let raw = Raw::new().await;
     let connection = raw.connect(&t.node.address(), ALPN).await.unwrap();
     let answer = ask(&connection, &frame(HELLO, b"hi there")).await.unwrap();
-    assert!(!said(&answer).is_empty());
+    is(&answer, Code::OtherVersion);
     let connection = raw.connect(&t.node.address(), ALPN).await.unwrap();
     let garbage = [&PROTOCOL_VERSION.to_le_bytes()[..], &[9; 200]].concat();
     let answer = ask(&connection, &frame(HELLO, &garbage)).await.unwrap();
-    assert!(said(&answer).contains("not a hello"));
+    is(&answer, Code::NotHello);
     let connection = raw.connect(&t.node.address(), ALPN).await.unwrap();
     let endless = [&[HELLO][..], &u32::MAX.to_le_bytes(), &[0; 100_000]].concat();
     assert!(ask(&connection, &endless).await.is_none());
@@ -154,7 +164,7 @@ async fn an_unregistered_hotkey_gets_no_blob_and_no_answer() {
     let digest = t.node.put(noise(1000).into()).await.unwrap();
     let raw = Raw::new().await;
     let (connection, answer) = raw.greet(&t.node.address(), key(200).as_ref()).await;
-    assert!(said(&answer).contains("not registered"));
+    is(&answer, Code::NotRegistered);
     assert!(ask(&connection, &want(&digest)).await.is_none());
     assert!(ask(&connection, &frame(REQUEST, b"hi")).await.is_none());
     assert_eq!(t.handler.0.load(Ordering::SeqCst), 0);
@@ -169,7 +179,7 @@ async fn a_hotkey_struck_off_the_metagraph_is_served_no_longer_on_an_open_connec
     assert_eq!(ask(&connection, &want(&digest)).await.unwrap().0, OK);
     t.admission.0.lock().unwrap().remove(&key(3).account());
     let answer = ask(&connection, &want(&digest)).await.unwrap();
-    assert!(said(&answer).contains("not registered"));
+    is(&answer, Code::NotRegistered);
     tokio::time::timeout(PATIENCE, connection.closed()).await.expect("the connection is closed");
 }
 
@@ -180,11 +190,11 @@ async fn an_announced_length_beyond_the_limit_is_refused_before_it_is_sent() {
     let (connection, _) = raw.greet(&t.node.address(), key(3).as_ref()).await;
     let announced = [&[REQUEST][..], &u32::MAX.to_le_bytes()].concat();
     let answer = ask(&connection, &announced).await.unwrap();
-    assert!(said(&answer).contains("4294967295"), "{answer:?}");
+    assert!(is(&answer, Code::TooLarge).contains("4294967295"));
     let garbage = ask(&connection, &frame(BLOB, b"no want")).await.unwrap();
-    assert!(said(&garbage).contains("no request for a blob"));
+    is(&garbage, Code::Malformed);
     let unknown = ask(&connection, &frame(77, b"")).await.unwrap();
-    assert!(said(&unknown).contains("another version"));
+    is(&unknown, Code::UnknownKind);
     assert_eq!(ask(&connection, &frame(REQUEST, b"hi")).await.unwrap().0, OK, "others are not harmed");
 }
 
@@ -200,7 +210,7 @@ async fn one_hotkey_has_no_more_connections_than_allowed_whatever_its_endpoints(
     }
     let raw = Raw::new().await;
     let (_refused, answer) = raw.greet(&t.node.address(), key(3).as_ref()).await;
-    assert!(said(&answer).contains("3 connections open"));
+    is(&answer, Code::TooManyConnections);
     let (_other, answer) = raw.greet(&t.node.address(), key(4).as_ref()).await;
     assert_eq!(answer.0, OK, "another hotkey is not concerned");
     let (_, connection) = &open[0];
@@ -227,6 +237,17 @@ async fn requests_beyond_the_rate_wait() {
         one.request(&t.node.address(), None, HI, PATIENCE).await.unwrap();
     }
     assert!(started.elapsed() > Duration::from_millis(900), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_is_refused_in_time() {
+    let t = target(Limits { reading: Duration::from_millis(200), ..Limits::default() }).await;
+    let raw = Raw::new().await;
+    let (connection, _) = raw.greet(&t.node.address(), key(3).as_ref()).await;
+    let (mut send, receive) = connection.open_bi().await.unwrap();
+    send.write_all(&[REQUEST, 100, 0, 0, 0, 1]).await.unwrap();
+    is(&answer(send, receive).await.unwrap(), Code::Late);
+    assert_eq!(t.handler.0.load(Ordering::SeqCst), 0);
 }
 
 /// A server that is registered and greets politely, and then sends what it likes.

@@ -8,7 +8,8 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use common::{Echo, PATIENCE, Raw, config, everybody, key, node, pair};
 use starling_keys::Signer;
-use starling_network::{Limits, NetworkConfig, NetworkError, Node, PeerAddress, handshake::Unbelieved};
+use starling_network::{Limits, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, handshake::Unbelieved};
+use starling_protocol::Code;
 
 const HI: Bytes = Bytes::from_static(b"hi");
 
@@ -25,7 +26,19 @@ async fn a_request_arrives_with_the_hotkey_that_sent_it() {
 async fn a_refusal_comes_in_words_without_control_characters() {
     let p = pair().await;
     let refused = p.one.request(&p.two.address(), None, Bytes::from_static(b"no"), PATIENCE).await;
-    assert!(matches!(&refused, Err(NetworkError::Refused { reason, .. }) if reason == "because [31m"), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(NetworkError::Refused { why, .. }) if why.code == Code::Full && why.words == "because [31m"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_only_serves_blobs_says_so() {
+    let dirs = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let one = node(dirs.0.path(), 1).await;
+    let two = Node::start(config(dirs.1.path()), key(2), everybody(), Arc::new(NoRequests)).await.unwrap();
+    let refused = one.request(&two.address(), None, HI, PATIENCE).await;
+    assert!(matches!(&refused, Err(NetworkError::Refused { why, .. }) if why.code == Code::NotServed), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +89,7 @@ async fn a_handler_slower_than_its_own_limit_is_stopped_and_said_so() {
     let strict = NetworkConfig { limits, ..config(dirs.1.path()) };
     let two = Node::start(strict, key(2), everybody(), Arc::new(Echo::default())).await.unwrap();
     let slow = one.request(&two.address(), None, Bytes::from_static(b"sleep"), PATIENCE).await;
-    assert!(matches!(&slow, Err(NetworkError::Refused { reason, .. }) if reason.contains("not done")), "{slow:?}");
+    assert!(matches!(&slow, Err(NetworkError::Refused { why, .. }) if why.code == Code::NotDone), "{slow:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +99,7 @@ async fn a_request_or_an_answer_beyond_the_limit_is_not_sent() {
     let result = p.one.request(&at, None, vec![0; (1 << 20) + 1].into(), PATIENCE).await;
     assert!(matches!(result, Err(NetworkError::TooLarge { .. })));
     let result = p.one.request(&at, None, Bytes::from_static(b"long"), PATIENCE).await;
-    assert!(matches!(result, Err(NetworkError::Refused { .. })), "{result:?}");
+    assert!(matches!(&result, Err(NetworkError::Refused { why, .. }) if why.code == Code::TooLarge), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

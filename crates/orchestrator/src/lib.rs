@@ -24,7 +24,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use starling_keys::{Account, Signer};
-use starling_network::{NetworkConfig, NetworkError, Node, PeerAddress, Roll};
+use starling_network::{NetworkConfig, NetworkError, Node, PeerAddress, Relays, Roll};
 use starling_protocol::{
     Uid,
     config::{ConfigError, RunConfig},
@@ -54,6 +54,8 @@ pub struct OrchestratorConfig {
     pub state_dir: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub bind: SocketAddr,
+    /// Where peers behind a NAT are met.
+    pub relays: Relays,
     /// Folder with token shards and manifest, served by hash.
     pub shards: Option<PathBuf>,
 }
@@ -131,6 +133,7 @@ impl Orchestrator {
         let (task, requests) = parts.spawn(ledger.clone(), writer)?;
         let network = NetworkConfig {
             bind: config.bind,
+            relays: config.relays.clone(),
             ..NetworkConfig::local(config.state_dir.join("network"), config.run.id())
         };
         let node = Node::start(network, hotkey, roll, Arc::new(requests)).await?;

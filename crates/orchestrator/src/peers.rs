@@ -8,7 +8,7 @@ use std::{
 };
 
 use starling_keys::Account;
-use starling_protocol::state::State;
+use starling_protocol::{Code, Refused, state::State};
 
 /// What a peer may say at once.
 const ALLOWANCE: f64 = 512.0;
@@ -63,14 +63,15 @@ impl Peers {
     }
 
     /// Take `cost` from what the peer may say.
-    pub(crate) fn charge(&self, who: Account, cost: f64) -> Result<(), String> {
+    pub(crate) fn charge(&self, who: Account, cost: f64) -> Result<(), Refused> {
         self.with(who, |k| {
             let now = Instant::now();
             k.allowance = (k.allowance + now.duration_since(k.counted).as_secs_f64() * REGAINED).min(ALLOWANCE);
             k.counted = now;
             if cost > k.allowance {
                 let wait = (cost.min(ALLOWANCE) - k.allowance) / REGAINED;
-                return Err(format!("too many messages in a short time: wait {} s", wait.ceil()));
+                let words = format!("too many messages in a short time: wait {} s", wait.ceil());
+                return Err(Refused::new(Code::Allowance, words));
             }
             k.allowance -= cost;
             Ok(())
@@ -120,7 +121,8 @@ mod tests {
         let peers = Peers::new(Duration::from_secs(1));
         let (noisy, quiet) = (Account([1; 32]), Account([2; 32]));
         let refused = (0..1000).find_map(|_| peers.charge(noisy, 1.0).err());
-        assert!(refused.unwrap().contains("wait 1 s"));
+        let refused = refused.unwrap();
+        assert!(refused.code == Code::Allowance && refused.words.contains("wait 1 s"), "{refused}");
         assert_eq!(peers.charge(quiet, 1.0), Ok(()));
     }
 }

@@ -8,11 +8,11 @@ use parity_scale_codec::Encode;
 use starling_keys::Account;
 use starling_network::{Handler, Peer, Roll};
 use starling_protocol::{
-    Uid,
+    Code, Refused, Uid,
     ledger::Event,
     message::{Join, Role},
     signed::Signed,
-    state::Phase,
+    state::{Phase, Refusal},
     wire::{self, MAX_SUBMISSIONS, Request, Response, Submission},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const JOIN: f64 = 8.0;
 const RECEIPT: f64 = 0.05;
 
-type Answer = oneshot::Sender<Result<(), String>>;
+type Answer = oneshot::Sender<Result<(), Refused>>;
 
 /// Something to enter into the ledger.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) struct Ask {
 
 impl Ask {
     /// Try it. The answer may be given once the draft is on disk.
-    pub(crate) fn enter(self, writer: &mut Writer) -> (Answer, Result<(), String>) {
+    pub(crate) fn enter(self, writer: &mut Writer) -> (Answer, Result<(), Refused>) {
         let result = match self.entrance {
             Entrance::Join(from, join, uid) => joined(writer, from, join, uid),
             Entrance::Submit(from, submissions) => submitted(writer, from, submissions),
@@ -56,31 +56,31 @@ impl Ask {
     }
 }
 
-fn push(writer: &mut Writer, event: Option<Event>) -> Result<(), String> {
-    event.map_or(Ok(()), |event| writer.push(event).map_err(|e| e.to_string()))
+fn push(writer: &mut Writer, event: Option<Event>) -> Result<(), Refused> {
+    event.map_or(Ok(()), |event| writer.push(event).map_err(|e| Refused::new(Code::Failed, e.to_string())))
 }
 
 /// All in order; the first refusal ends it, those before stay.
-fn submitted(writer: &mut Writer, from: Account, submissions: Vec<Submission>) -> Result<(), String> {
+fn submitted(writer: &mut Writer, from: Account, submissions: Vec<Submission>) -> Result<(), Refused> {
     let all = submissions.len();
     for (index, submission) in submissions.into_iter().enumerate() {
         let kind = name(&submission);
-        let admitted = writer.state().admit(&from, submission).map_err(|refusal| refusal.to_string());
+        let admitted = writer.state().admit(&from, submission).map_err(Refused::from);
         admitted
             .and_then(|event| push(writer, event))
-            .map_err(|why| format!("message {} of {all} ({kind}): {why}", index + 1))?;
+            .map_err(|why| Refused::new(why.code, format!("message {} of {all} ({kind}): {why}", index + 1)))?;
     }
     Ok(())
 }
 
-fn joined(writer: &mut Writer, from: Account, join: Signed<Join>, uid: Uid) -> Result<(), String> {
+fn joined(writer: &mut Writer, from: Account, join: Signed<Join>, uid: Uid) -> Result<(), Refused> {
     // A slot that changed hands on chain: whoever held it before is gone. (Whether the newcomer may join is another question.)
     let state = writer.state();
     let former = state.members().iter().find(|(a, m)| **a != from && m.uid == uid && m.live).map(|(a, _)| *a);
     if let Some(account) = former.filter(|_| join.body.role == Role::Miner && *state.phase() != Phase::Finished) {
         push(writer, Some(Event::Gone { account }))?;
     }
-    let event = writer.state().admit_join(&from, join, uid, writer.now_ms()).map_err(|refusal| refusal.to_string())?;
+    let event = writer.state().admit_join(&from, join, uid, writer.now_ms())?;
     push(writer, event)
 }
 
@@ -105,7 +105,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    async fn enter(&self, entrance: Entrance) -> Result<(), String> {
+    async fn enter(&self, entrance: Entrance) -> Result<(), Refused> {
         let (answer, answered) = oneshot::channel();
         let asked = async {
             self.ask.send(Ask { entrance, answer }).await.ok()?;
@@ -113,24 +113,33 @@ impl Requests {
         };
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Some(result)) => result,
-            Ok(None) => Err("the orchestrator is stopping; if it comes back, ask again".into()),
-            Err(_) => Err(format!("the ledger was not written within {} s: ask again", PATIENCE.as_secs())),
+            Ok(None) => Err(Refused::new(Code::Stopping, "the orchestrator is stopping; if it comes back, ask again")),
+            Err(_) => {
+                let words = format!("the ledger was not written within {} s: ask again", PATIENCE.as_secs());
+                Err(Refused::new(Code::NotDone, words))
+            }
         }
     }
 
-    async fn join(&self, from: Account, join: Signed<Join>) -> Result<(), String> {
+    async fn join(&self, from: Account, join: Signed<Join>) -> Result<(), Refused> {
         if join.signer != from {
-            return Err(format!("the join is not signed by {from}, who sends it"));
+            return Err(Refusal::NotYours(from).into());
         }
         self.peers.charge(from, JOIN)?;
-        let uid = self.roll.uid(&from).await.map_err(|why| format!("the chain cannot be asked about {from}: {why}"))?;
-        let uid = uid.ok_or_else(|| format!("{from} is not registered on the run's subnet: register first"))?;
+        let unreadable =
+            |why| Refused::new(Code::ChainUnreadable, format!("the chain cannot be asked about {from}: {why}"));
+        let unknown = || {
+            let words = format!("{from} is not registered on the run's subnet: register first");
+            Refused::new(Code::NotRegistered, words)
+        };
+        let uid = self.roll.uid(&from).await.map_err(unreadable)?.ok_or_else(unknown)?;
         self.enter(Entrance::Join(from, join, uid)).await
     }
 
-    async fn submit(&self, from: Account, submissions: Vec<Submission>) -> Result<(), String> {
+    async fn submit(&self, from: Account, submissions: Vec<Submission>) -> Result<(), Refused> {
         if submissions.len() > MAX_SUBMISSIONS {
-            return Err(format!("{} messages in one request, at most {MAX_SUBMISSIONS} are taken", submissions.len()));
+            let words = format!("{} messages in one request, at most {MAX_SUBMISSIONS} are taken", submissions.len());
+            return Err(Refused::new(Code::TooLarge, words));
         }
         let cost = submissions.iter().map(|s| if matches!(s, Submission::Receipt(_)) { RECEIPT } else { 1.0 }).sum();
         self.peers.charge(from, cost)?;
@@ -148,8 +157,11 @@ impl Requests {
                 self.peers.served(from, page.head.body.length);
                 Response::Page(page)
             }
-            Ok(Err(error)) => Response::Refused(error.to_string()),
-            Err(error) => Response::Refused(format!("the orchestrator is stopping: {error}")),
+            Ok(Err(error)) => Response::Refused(Refused::new(Code::Failed, error.to_string())),
+            Err(error) => {
+                let words = format!("the orchestrator is stopping: {error}");
+                Response::Refused(Refused::new(Code::Stopping, words))
+            }
         }
     }
 
@@ -175,9 +187,10 @@ impl Requests {
 }
 
 impl Handler for Requests {
-    fn handle(&self, from: Peer, request: Bytes) -> BoxFuture<'_, Result<Bytes, String>> {
+    fn handle(&self, from: Peer, request: Bytes) -> BoxFuture<'_, Result<Bytes, Refused>> {
         Box::pin(async move {
-            let request = wire::decode::<Request>(&request, "request").map_err(|e| e.to_string())?;
+            let request = wire::decode::<Request>(&request, "request")
+                .map_err(|e| Refused::new(Code::Malformed, e.to_string()))?;
             Ok(Bytes::from(self.respond(from.account, request).await.encode()))
         })
     }

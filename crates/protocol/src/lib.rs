@@ -5,9 +5,10 @@
 //! reads the ledger can tell whether the orchestrator kept the rules.
 //!
 //! Reading order: [`config`] (one TOML is the run), [`ledger`] (what is written down), [`state`] (what it means),
-//! [`receipt`] and [`message`] (what peers say), [`merge`], [`audit`], [`wire`] (requests).
+//! [`receipt`] and [`message`] (what peers say), [`merge`], [`audit`], [`wire`] (requests), [`code`] (why something is refused).
 
 pub mod audit;
+pub mod code;
 pub mod config;
 pub mod flops;
 pub mod ledger;
@@ -21,6 +22,7 @@ pub mod state;
 pub mod v2;
 pub mod wire;
 
+pub use code::{Code, Reaction, Refused};
 pub use starling_commitment::Digest;
 
 /// Counts epochs from 0.

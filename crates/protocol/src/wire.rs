@@ -6,6 +6,7 @@
 use parity_scale_codec::{Decode, DecodeAll, Encode};
 
 use crate::{
+    code::Refused,
     ledger::{Entry, Head},
     message::{Complaint, Join, Ready, Report},
     receipt::Receipt,
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Bumped whenever a message or a rule changes; peers of another version are refused with both numbers named.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 /// Largest request, bytes: a report of [`crate::message::MAX_VERDICTS`] verdicts fits.
 pub const MAX_REQUEST: usize = 1 << 20;
 /// Largest answer, bytes.
@@ -61,8 +62,8 @@ pub enum Response {
     Config(String),
     /// Done (also if it was done before).
     Accepted,
-    /// Not done, and why, for a person to read.
-    Refused(String),
+    /// Not done, and why.
+    Refused(Refused),
     /// Entries with the signed head after the last one.
     Page(Page),
 }

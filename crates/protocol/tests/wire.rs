@@ -6,7 +6,7 @@ use parity_scale_codec::{Compact, Encode};
 use proptest::prelude::*;
 use starling_keys::{Account, Signature, Signer};
 use starling_protocol::{
-    Digest,
+    Code, Digest, Refused,
     ledger::{Entry, Event, Head},
     message::{Complaint, Join, Outcome, Ready, Report, Role, Verdict},
     receipt::{Receipt, Work},
@@ -83,7 +83,12 @@ fn every_message_survives_the_round_trip() {
     for request in requests() {
         assert_eq!(wire::decode::<Request>(&request.encode(), "request"), Ok(request));
     }
-    for response in [Response::Config("x = 1".into()), Response::Accepted, Response::Refused("no".into()), page()] {
+    for response in [
+        Response::Config("x = 1".into()),
+        Response::Accepted,
+        Response::Refused(Refused::new(Code::Full, "no")),
+        page(),
+    ] {
         assert_eq!(wire::decode::<Response>(&response.encode(), "response"), Ok(response));
     }
 }

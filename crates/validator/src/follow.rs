@@ -16,7 +16,7 @@ use starling_keys::{Account, Signer};
 use starling_model::{Device, Stage, costs, optimiser::optimiser};
 use starling_network::{Link, Node};
 use starling_protocol::{
-    Epoch, Uid,
+    Epoch, Reaction, Uid,
     config::RunConfig,
     message::{Report, Role, Verdict},
     signed::Signed,
@@ -112,6 +112,7 @@ impl Follower {
             // A whole ledger is read before the first join, so that nothing that is over is audited again.
             let page = match self.link.page(length, if joined { wait } else { Duration::ZERO }).await {
                 Ok(page) => page,
+                Err(error) if error.reaction() == Reaction::End => return Err(ValidatorError::Refused(error)),
                 Err(error) => {
                     tracing::warn!(%error, "the orchestrator is away; trying again");
                     tokio::time::sleep(pause).await;
@@ -384,8 +385,8 @@ impl Audit {
         for _ in 0..20 {
             match self.link.submit(vec![Submission::Report(signed.clone())]).await {
                 Ok(()) => return,
-                Err(starling_network::LinkError::Refused(why)) => {
-                    tracing::warn!(%why, "the report was refused");
+                Err(error) if error.reaction() != Reaction::Again => {
+                    tracing::warn!(%error, "the report was refused");
                     return;
                 }
                 Err(error) => {

@@ -17,7 +17,7 @@ use starling_chain::Client;
 use starling_keeper::{Keeper, StoreFailure, Target, WeightStatus};
 use starling_keys::Signer;
 use starling_model::Device;
-use starling_network::{Link, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Roll};
+use starling_network::{Link, LinkError, NetworkConfig, NetworkError, NoRequests, Node, PeerAddress, Relays, Roll};
 use starling_protocol::{Epoch, Stage, Uid, config::RunConfig, state::Distrust};
 use tokio::{
     sync::{broadcast, watch},
@@ -38,6 +38,8 @@ pub struct ValidatorConfig {
     pub state_dir: PathBuf,
     /// Where to listen.
     pub bind: SocketAddr,
+    /// Where peers behind a NAT are met.
+    pub relays: Relays,
     /// `cpu` or `cuda:N`.
     pub device: String,
     /// Threads that compute and hash.
@@ -78,6 +80,9 @@ pub enum ValidatorError {
     /// What the weights need to be kept.
     #[error("weights can no longer be kept on chain: {0}")]
     Keeper(StoreFailure),
+    /// The orchestrator says no, and would say so again.
+    #[error(transparent)]
+    Refused(LinkError),
     /// A task ended.
     #[error("the validator stopped: {0}")]
     Stopped(String),
@@ -182,8 +187,11 @@ impl Validator {
             })
         };
         let roll = Arc::new(Roll::new(netuid, Duration::from_secs(60), lookup));
-        let network =
-            NetworkConfig { bind: config.bind, ..NetworkConfig::local(config.state_dir.join("network"), run) };
+        let network = NetworkConfig {
+            bind: config.bind,
+            relays: config.relays.clone(),
+            ..NetworkConfig::local(config.state_dir.join("network"), run)
+        };
         let node = Arc::new(Node::start(network, hotkey.clone(), roll, Arc::new(NoRequests)).await?);
         let link = Link::new(node.clone(), config.orchestrator.clone(), config.run.orchestrator);
         let (events, first) = broadcast::channel(4096);

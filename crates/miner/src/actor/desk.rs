@@ -38,7 +38,7 @@ impl Actor {
                     Sent::Message => drop(self.messages.pop_front()),
                 }
             }
-            (Err(LinkError::Refused(why)), Sent::Message) => {
+            (Err(LinkError::Refused(why)), Sent::Message) if why.code.reaction() == Reaction::Reconsider => {
                 tracing::debug!(%why, "a message was refused");
                 // Readiness for an epoch that has begun, say. The agenda knows better by the next page.
                 if let Some(Submission::Ready(_)) = self.messages.pop_front() {
@@ -47,7 +47,9 @@ impl Actor {
                 }
             }
             (Err(error), _) => {
-                if fault(&error) == Fault::Refusal {
+                let reaction = error.reaction();
+                self.rejoin |= reaction == Reaction::Rejoin;
+                if matches!(reaction, Reaction::Reconsider | Reaction::Rejoin) {
                     // The ledger may hold them already: it says so with the next page. Until then from the start.
                     self.sent = self.standing().map_or(0, |s| s.count);
                 }
@@ -94,6 +96,7 @@ impl Actor {
             s.round = self.state.training().round.filter(|_| *phase == Phase::Training);
             s.activity = activity;
             s.unfiled = self.outbox.len();
+            s.links = self.library.links();
         });
     }
 }

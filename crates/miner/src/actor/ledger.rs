@@ -69,7 +69,7 @@ impl Actor {
         what: &'static str,
         error: LinkError,
     ) -> Result<Duration, MinerError> {
-        if fault(&error) == Fault::Permanent {
+        if error.reaction() == Reaction::End {
             return Err(MinerError::Refused(error.to_string()));
         }
         self.board.trouble(what, format!("{error}; trying again"));
@@ -96,12 +96,14 @@ impl Actor {
             Ok(()) => {
                 self.joining = false;
                 self.joined_ms = Some(at_ms);
+                self.rejoin = false;
                 self.refused_since = None;
                 self.fine("joining");
             }
             Err(error) => {
                 let since = *self.refused_since.get_or_insert_with(Instant::now);
-                if fault(&error) == Fault::Refusal && self.joined_ms.is_none() && since.elapsed() > REFUSED {
+                let no = matches!(error.reaction(), Reaction::Reconsider | Reaction::Rejoin);
+                if no && self.joined_ms.is_none() && since.elapsed() > REFUSED {
                     return Err(MinerError::Refused(error.to_string()));
                 }
                 let pause = self.orchestrator_trouble("joining", error)?;

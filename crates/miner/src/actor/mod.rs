@@ -18,7 +18,7 @@ use starling_keys::{Account, Signer};
 use starling_model::{Device, ModelError};
 use starling_network::{Link, LinkError, Node};
 use starling_protocol::{
-    Digest, Epoch, Round,
+    Digest, Epoch, Reaction, Round,
     message::{Complaint, MAX_TEXT, Ready, Role},
     receipt::{Receipt, Work},
     signed::Signed,
@@ -38,7 +38,6 @@ use crate::{
     compute::{Compute, Engine, Finished, Job},
     errands::{Draft, Kit, Outcome, Prepared, anchor},
     library::{Library, Unavailable, Undelivered},
-    link_fault::{Fault, fault},
     now_ms,
     outbox::{Outbox, Standing},
     status::Board,
@@ -112,6 +111,8 @@ pub(crate) struct Actor {
     later: BTreeMap<Key, Instant>,
     failures: u32,
     joining: bool,
+    /// The orchestrator does not count this miner as one of the run, whatever the ledger read so far says.
+    rejoin: bool,
     /// Date of this process's newest join that was accepted.
     joined_ms: Option<u64>,
     refused_since: Option<Instant>,
@@ -172,6 +173,7 @@ impl Actor {
             later: BTreeMap::new(),
             failures: 0,
             joining: false,
+            rejoin: false,
             joined_ms: None,
             refused_since: None,
             pause: BTreeMap::new(),
@@ -256,7 +258,7 @@ impl Actor {
         let member = self.state.members().get(&self.me);
         let seen = self.joined_ms.is_some_and(|at| member.is_some_and(|m| m.joined_ms >= at));
         let gone = seen && member.is_some_and(|m| !m.live);
-        if (self.joined_ms.is_none() || gone) && !self.joining {
+        if (self.joined_ms.is_none() || gone || self.rejoin) && !self.joining {
             self.join(Duration::ZERO);
         }
         let member = self.state.members().get(&self.me);

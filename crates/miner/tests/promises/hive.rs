@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use starling_keys::{Account, Signer};
 use starling_miner::{Adversary, Miner, MinerConfig};
 use starling_model::{Tokenizer, data::Corpus};
-use starling_network::{NetworkConfig, NoRequests, Node, Roll};
+use starling_network::{NetworkConfig, NoRequests, Node, Relays, Roll};
 use starling_orchestrator::{Orchestrator, OrchestratorConfig};
 use starling_protocol::{Uid, config::RunConfig, state::State};
 
@@ -116,6 +116,7 @@ fn leading(run: &RunConfig, dir: &std::path::Path) -> OrchestratorConfig {
         run: run.clone(),
         state_dir: dir.join("orchestrator"),
         bind: "127.0.0.1:0".parse().unwrap(),
+        relays: Relays::default(),
         shards: Some(dir.join("shards")),
     }
 }
@@ -131,6 +132,7 @@ impl Swarm {
             orchestrator: self.orchestrator.address(),
             state_dir: self.dir.path().join(format!("miner-{n}")),
             bind: "127.0.0.1:0".parse().unwrap(),
+            relays: Relays::default(),
             device: "cpu".into(),
             threads: 1,
             adversary,

@@ -17,10 +17,10 @@ use iroh::endpoint::{Connection, RecvStream, SendStream};
 use parity_scale_codec::Encode;
 use starling_keys::{Account, Signature, Signer};
 use starling_network::{
-    Admission, Handler, NetworkConfig, Node, Peer, PeerAddress,
+    Admission, Handler, Intake, Item, NetworkConfig, Node, Peer, PeerAddress, Verdict,
     handshake::{self, Ends, Hello},
 };
-use starling_protocol::{Digest, wire::PROTOCOL_VERSION};
+use starling_protocol::{Code, Digest, Refused, wire::PROTOCOL_VERSION};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const ALPN: &[u8] = b"starling/1";
@@ -57,9 +57,10 @@ impl Signer for Impostor {
 pub struct Only(pub Mutex<BTreeSet<Account>>);
 
 impl Admission for Only {
-    fn admit(&self, who: &Account) -> BoxFuture<'_, Result<(), String>> {
+    fn admit(&self, who: &Account) -> BoxFuture<'_, Result<(), Refused>> {
         let known = self.0.lock().unwrap().contains(who);
-        let result = if known { Ok(()) } else { Err(format!("{who} is not registered")) };
+        let result =
+            if known { Ok(()) } else { Err(Refused::new(Code::NotRegistered, format!("{who} is not registered"))) };
         Box::pin(async move { result })
     }
 }
@@ -69,12 +70,12 @@ impl Admission for Only {
 pub struct Echo(pub AtomicUsize);
 
 impl Handler for Echo {
-    fn handle(&self, from: Peer, request: Bytes) -> BoxFuture<'_, Result<Bytes, String>> {
+    fn handle(&self, from: Peer, request: Bytes) -> BoxFuture<'_, Result<Bytes, Refused>> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             match &request[..] {
                 b"sleep" => std::future::pending().await,
-                b"no" => Err("because\u{1b}[31m".into()),
+                b"no" => Err(Refused::new(Code::Full, "because\u{1b}[31m")),
                 b"long" => Ok(vec![0; 5 << 20].into()),
                 b"typed" => Ok((7u32, String::from("seven")).encode().into()),
                 _ => Ok([&from.account.0[..], &request[..]].concat().into()),
@@ -169,6 +170,7 @@ impl Raw {
     pub async fn greet(&self, at: &PeerAddress, signer: &dyn Signer) -> (Connection, (u8, Vec<u8>)) {
         let connection = self.connect(at, ALPN).await.unwrap();
         let hello = Hello::new(PROTOCOL_VERSION, Digest::of(b"run"), &self.ends(&connection), signer);
+        connection.set_max_concurrent_uni_streams(64u32.into());
         let answer = ask(&connection, &frame(0, &hello.encode())).await.unwrap();
         (connection, answer)
     }
@@ -210,4 +212,45 @@ pub async fn answer(_send: SendStream, mut receive: RecvStream) -> Option<(u8, V
         .ok()?;
     let (head, bytes) = all.split_at_checked(5)?;
     Some((head[0], bytes.to_vec()))
+}
+
+/// Takes what comes and hands it to the test, which lets go of it. A header that begins with `no` is refused at once, `late` when
+/// the body is here; a header that was here is a duplicate.
+pub struct Shelf {
+    pub offers: AtomicUsize,
+    pub limit: u64,
+    seen: Mutex<BTreeSet<Digest>>,
+    taken: tokio::sync::mpsc::UnboundedSender<Item>,
+}
+
+pub type Taken = tokio::sync::mpsc::UnboundedReceiver<Item>;
+
+impl Shelf {
+    pub fn new(limit: u64) -> (Arc<Self>, Taken) {
+        let (taken, items) = tokio::sync::mpsc::unbounded_channel();
+        (Arc::new(Self { offers: AtomicUsize::new(0), limit, seen: Mutex::default(), taken }), items)
+    }
+}
+
+impl Intake for Shelf {
+    fn offer(&self, _: Peer, header: &Bytes, _: u64) -> Verdict {
+        self.offers.fetch_add(1, Ordering::SeqCst);
+        if header.starts_with(b"no") {
+            return Verdict::Refuse(Refused::new(Code::OutOfTurn, "not now\u{7}"));
+        }
+        if self.seen.lock().unwrap().contains(&Digest::of(header)) {
+            return Verdict::Refuse(Refused::new(Code::Duplicate, "it is here"));
+        }
+        Verdict::Take { limit: self.limit }
+    }
+
+    fn take(&self, item: Item) -> Result<(), Refused> {
+        if item.header.starts_with(b"late") {
+            return Err(Refused::new(Code::OtherDigest, "another body"));
+        }
+        if !self.seen.lock().unwrap().insert(Digest::of(&item.header)) {
+            return Err(Refused::new(Code::Duplicate, "it is here"));
+        }
+        self.taken.send(item).map_err(|_| Refused::new(Code::Stopping, "the test is over"))
+    }
 }

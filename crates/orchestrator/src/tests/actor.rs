@@ -9,7 +9,7 @@ use starling_commitment::anchor::Anchor;
 use starling_keys::{Account, Signer};
 use starling_network::{Handler, Peer as From, Roll};
 use starling_protocol::{
-    Digest,
+    Code, Digest,
     config::RunConfig,
     ledger::Event,
     message::{Ready, Role},
@@ -112,7 +112,7 @@ async fn garbage_is_answered_in_words() {
     let mut bytes = Request::Ledger { from: 0, wait_ms: 0 }.encode();
     for garbage in [vec![], vec![255; 40], vec![3, 255, 255, 255, 255], bytes.drain(..4).collect()] {
         let error = bench.requests.handle(from, garbage.into()).await.unwrap_err();
-        assert!(error.contains("do not decode"), "{error}");
+        assert!(error.code == Code::Malformed && error.words.contains("do not decode"), "{error}");
     }
     assert!(bench.events().is_empty());
 }
@@ -123,10 +123,10 @@ async fn who_is_not_registered_or_sends_anothers_join_is_refused_with_the_reason
     let bench = Bench::fresh(&config);
     let stranger = miner(77, &config);
     let Response::Refused(why) = stranger.join(&bench).await else { panic!() };
-    assert!(why.contains("not registered"), "{why}");
+    assert!(why.code == Code::NotRegistered && why.words.contains("register first"), "{why}");
     let anothers = Request::Join(super::join(&config, &key(2), 1));
     let Response::Refused(why) = miner(1, &config).ask(&bench, &anothers).await else { panic!() };
-    assert!(why.contains("not signed by"), "{why}");
+    assert_eq!(why.code, Code::Forged, "{why}");
     assert!(bench.events().is_empty());
 }
 
@@ -163,7 +163,8 @@ async fn the_first_refusal_ends_a_request_is_named_and_what_came_before_it_stays
     bad.body.sequence = 9;
     let bad = Submission::Receipt(Signed::new(bad.body, &peer.key));
     let Response::Refused(why) = peer.submit(&bench, vec![ready(b"a"), bad, ready(b"b")]).await else { panic!() };
-    assert!(why.starts_with("message 2 of 3 (merge): receipt 9"), "{why}");
+    assert_eq!(why.code, Code::OutOfSequence);
+    assert!(why.words.starts_with("message 2 of 3 (merge): receipt 9"), "{why}");
     peer.catch_up(&bench).await;
     let held = peer.state.members()[&peer.key.account()].ready.unwrap().1.weights;
     assert_eq!(held, Digest::of(b"a"));
@@ -177,13 +178,13 @@ async fn too_many_messages_are_refused_unread_and_a_flood_is_told_to_wait() {
     peer.join(&bench).await;
     peer.catch_up(&bench).await;
     let Response::Refused(why) = peer.submit(&bench, vec![peer.ready(); 257]).await else { panic!() };
-    assert!(why.contains("257 messages"), "{why}");
+    assert!(why.code == Code::TooLarge && why.words.contains("257 messages"), "{why}");
     let mut last = Response::Accepted;
     for _ in 0..4 {
         last = peer.submit(&bench, vec![peer.ready(); 200]).await;
     }
     let Response::Refused(why) = last else { panic!() };
-    assert!(why.contains("wait"), "{why}");
+    assert_eq!(why.code, Code::Allowance, "{why}");
 }
 
 #[tokio::test]
@@ -252,7 +253,7 @@ async fn a_full_disk_ends_the_orchestrator_with_the_reason_and_loses_nothing() {
     assert_eq!(first.join(&bench).await, Response::Accepted);
     disk.fail_after(0);
     let Response::Refused(why) = second.join(&bench).await else { panic!("accepted without being written") };
-    assert!(why.contains("stopping"), "{why}");
+    assert_eq!(why.code, Code::Stopping, "{why}");
     assert_eq!(bench.count("joined"), 1, "what is not on disk is not shown");
     let Bench { task, requests, ledger, .. } = bench;
     let error = timeout(PATIENCE, task).await.unwrap().unwrap().unwrap_err();
@@ -435,7 +436,7 @@ async fn told_to_stop_it_stops_and_says_so_to_whoever_asks() {
     let from: Account = key(1).account();
     let join = Request::Join(super::join(&config, &key(1), 1));
     let Response::Refused(why) = requests.respond(from, join).await else { panic!() };
-    assert!(why.contains("stopping"), "{why}");
+    assert_eq!(why.code, Code::Stopping, "{why}");
 }
 
 #[tokio::test]

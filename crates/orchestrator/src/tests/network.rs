@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use starling_keys::{Account, Signer};
-use starling_network::{Admission, Link, LinkError, NetworkConfig, NetworkError, NoRequests, Node};
+use starling_network::{Admission, Link, LinkError, NetworkConfig, NetworkError, NoRequests, Node, Relays};
 use starling_protocol::{
-    Digest,
+    Code, Digest, Refused,
     config::RunConfig,
     message::Role,
     state::{Phase, State},
@@ -25,13 +25,19 @@ use crate::{Orchestrator, OrchestratorConfig, OrchestratorError, StoreError};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn setup(folder: &Path, run: RunConfig) -> OrchestratorConfig {
-    OrchestratorConfig { run, state_dir: folder.join("orchestrator"), bind: ([127, 0, 0, 1], 0).into(), shards: None }
+    OrchestratorConfig {
+        run,
+        state_dir: folder.join("orchestrator"),
+        bind: ([127, 0, 0, 1], 0).into(),
+        relays: Relays::default(),
+        shards: None,
+    }
 }
 
 struct Everybody;
 
 impl Admission for Everybody {
-    fn admit(&self, _: &Account) -> BoxFuture<'_, Result<(), String>> {
+    fn admit(&self, _: &Account) -> BoxFuture<'_, Result<(), Refused>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -86,7 +92,7 @@ async fn a_peer_reaches_it_reads_the_run_works_to_its_end_and_fetches_the_tokens
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_it_refuses_arrives_in_words() {
+async fn what_it_refuses_arrives_with_its_code() {
     let folder = tempfile::tempdir().unwrap();
     let run = config(1, 1);
     let orchestrator = Orchestrator::start(setup(folder.path(), run.clone()), leader(), Script::new()).await.unwrap();
@@ -102,11 +108,11 @@ async fn what_it_refuses_arrives_in_words() {
         Submission::Ready(starling_protocol::signed::Signed::new(ready, &key(1)))
     };
     let error = link.submit(vec![submission]).await.unwrap_err();
-    assert!(matches!(&error, LinkError::Refused(why) if why.contains("join first")), "{error}");
+    assert!(matches!(&error, LinkError::Refused(why) if why.code == Code::NotJoined), "{error}");
     let link = Link::new(stranger, orchestrator.address(), leader().account());
     let error = link.config().await.unwrap_err();
     assert!(
-        matches!(&error, LinkError::Network(NetworkError::Refused { reason, .. }) if reason.contains("not registered")),
+        matches!(&error, LinkError::Network(NetworkError::Refused { why, .. }) if why.code == Code::NotRegistered),
         "{error}"
     );
     orchestrator.shutdown().await.unwrap();

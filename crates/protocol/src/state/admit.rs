@@ -4,7 +4,7 @@ use super::{MAX_COMPLAINED, MAX_EPOCH_VERDICTS, Phase, Standing, State};
 use starling_keys::Account;
 
 use crate::{
-    Digest, Uid,
+    Code, Digest, Refused, Uid,
     ledger::Event,
     message::{Join, MAX_ADDRESS, MAX_TEXT, MAX_VERDICTS, Outcome, Role},
     receipt::Work,
@@ -91,6 +91,33 @@ pub enum Refusal {
     /// Right in itself, too early or too late.
     #[error("{0}")]
     NotNow(&'static str),
+}
+
+impl Refusal {
+    /// What the peer is told.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotYours(_) => Code::Forged,
+            Self::OtherRun { .. } => Code::OtherRun,
+            Self::NotJoined(_) => Code::NotJoined,
+            Self::OutOfSequence { .. } => Code::OutOfSequence,
+            Self::OtherChain(_) => Code::OtherChain,
+            Self::TooMany { .. } => Code::TooMany,
+            Self::TooLong { .. } => Code::TooLong,
+            Self::Full(_) => Code::Full,
+            Self::SlotTaken(_) => Code::SlotTaken,
+            Self::OtherRole { .. } => Code::OtherRole,
+            Self::Clock { .. } => Code::Clock,
+            Self::NotNow(_) => Code::NotNow,
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code(), refusal.to_string())
+    }
 }
 
 /// How far a peer's clock may be ahead of the orchestrator's, milliseconds.
@@ -269,4 +296,39 @@ const FINISHED: Refusal = Refusal::NotNow("the run is finished");
 
 fn bounded(what: &'static str, length: usize, limit: usize) -> Result<(), Refusal> {
     if length > limit { Err(Refusal::TooLong { what, length, limit }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::code::Reaction;
+
+    #[test]
+    fn every_refusal_has_a_code_of_its_own_and_its_words() {
+        let who = Account([1; 32]);
+        let all = [
+            Refusal::NotYours(who),
+            Refusal::OtherRun { theirs: "a".into(), ours: "b".into() },
+            Refusal::NotJoined(who),
+            Refusal::OutOfSequence { got: 1, need: 2 },
+            Refusal::OtherChain(3),
+            Refusal::TooMany { sent: 4, limit: 3 },
+            Refusal::TooLong { what: "the address", length: 5, limit: 4 },
+            Refusal::Full(6),
+            Refusal::SlotTaken(7),
+            Refusal::OtherRole { account: who, role: "miner" },
+            Refusal::Clock { theirs_ms: 8, relation: "far after the time here,", ours_ms: 9 },
+            FINISHED,
+        ];
+        let codes: BTreeSet<u16> = all.iter().map(|r| r.code().number()).collect();
+        assert_eq!(codes.len(), all.len());
+        for refusal in all {
+            let told = Refused::from(refusal.clone());
+            assert_eq!((told.code, told.words), (refusal.code(), refusal.to_string()));
+        }
+        assert_eq!(Refusal::NotJoined(who).code().reaction(), Reaction::Rejoin);
+        assert_eq!(Refusal::NotYours(who).code().reaction(), Reaction::End);
+    }
 }
