@@ -110,7 +110,10 @@ impl State {
         if c.finished || c.tables.is_empty() || c.epoch >= self.config.training.epochs {
             return false;
         }
-        let half = c.closed.iter().zip(&c.working).all(|(closed, n)| *n > 0 && closed * 2 >= *n);
+        let mut stages = c.closed.iter().zip(&c.working).map(|(closed, n)| *n > 0 && closed * 2 >= *n);
+        // A stage that is done with the last epoch takes no more samples, so the others wait in vain for theirs.
+        let last = c.epoch + 1 >= self.config.training.epochs;
+        let half = if last { stages.any(|done| done) } else { stages.all(|done| done) };
         let overdue = clock.saturating_sub(c.epoch_since) >= self.config.epoch.max_ms;
         (half || overdue) && c.epoch - c.next_merge.min(c.epoch) < self.config.epoch.backlog
     }

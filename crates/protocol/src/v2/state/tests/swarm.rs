@@ -28,7 +28,13 @@ pub fn key(uid: Uid) -> Key {
 impl Swarm {
     /// `per_stage` working miners in each stage (slots 100, 101, …: stage = slot mod stages), validators 1, 2, … with these stakes (0: no permit).
     pub fn new(stages: u16, per_stage: u16, stakes: &[u64]) -> Self {
+        Self::with_epochs(stages, per_stage, stakes, 100_000)
+    }
+
+    /// The same, of a run with so many epochs.
+    pub fn with_epochs(stages: u16, per_stage: u16, stakes: &[u64], epochs: u32) -> Self {
         let mut config = plan::config(stages, 2_000, orchestrator().account());
+        config.training.epochs = epochs;
         config.epoch.gather_ms = 0;
         config.audit.window_blocks = 2;
         let mut swarm = Self { state: State::new(config), now: 1_000_000, block: 50 };
