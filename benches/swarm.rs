@@ -92,7 +92,7 @@ fn main() {
     let (one, swarm) = (one_process(), swarm());
     println!("one process, 2 threads   {one:>8.0} tokens/s");
     println!(
-        "swarm, 3 stages x 2      {swarm:>8.0} tokens/s   ({:.0} % of one process; same 2 cores, audits and all)",
+        "swarm, 3 stages x 2      {swarm:>8.0} tokens/s   ({:.0} % of one process; same 2 cores; between rounds, without audits, anchors and merges)",
         100.0 * swarm / one
     );
 }
