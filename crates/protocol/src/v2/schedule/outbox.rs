@@ -31,8 +31,13 @@ pub struct Outgoing {
     pub cancel: Option<Uid>,
 }
 
-/// So many times longer than for an answer a sample waits for credit.
-const PATIENCE: u64 = 8;
+/// Samples at one peer at most, however well it did.
+const MOST_TRUST: u32 = 1 << 16;
+/// Samples lost further on, in a row, until they are held against the peer that says so.
+const TOLD: u32 = 16;
+/// So many times longer than for an answer a sample waits for credit. Longer, and a peer that two heads share keeps both waiting; shorter, and
+/// detours cost more than they bring.
+const PATIENCE: u64 = 2;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Peer {
@@ -40,14 +45,29 @@ struct Peer {
     granted: u64,
     /// Silences in a row.
     silences: u32,
-    /// Samples that it took and that were given up, since a gradient came from it.
+    /// Samples that it took and that were given up here, since a gradient came from it.
     losses: u32,
+    /// Samples that it said to have lost further on, since a gradient came from it.
+    told: u32,
+    /// Samples at it: no gradient yet, and not given up.
+    flying: u32,
+    /// Samples that may be at it, at least one: doubles with each gradient, and begins again when it lets one fall.
+    trust: u32,
     until: u64,
 }
 
 impl Peer {
     fn free(&self, now: u64) -> bool {
-        self.sent < self.granted.max(LEAST_WINDOW) && now >= self.until
+        self.sent < self.granted.max(LEAST_WINDOW) && self.welcome(now)
+    }
+
+    /// Not held off, and not at its limit of samples without a gradient.
+    fn welcome(&self, now: u64) -> bool {
+        now >= self.until && self.flying < self.trust.max(1)
+    }
+
+    fn landed(&mut self) {
+        self.flying = self.flying.saturating_sub(1);
     }
 }
 
@@ -130,8 +150,9 @@ impl Outbox {
         while let Some(to) = self.stirred.first().copied() {
             let peer = self.peers.entry(to).or_default();
             let queue = self.queues.entry(to).or_default();
-            if peer.until > now {
-                // Whoever is held off takes nothing; what waits for it goes elsewhere at once.
+            if !peer.welcome(now) {
+                // Whoever is held off, or has not shown yet that it does what it takes, gets nothing more; what waits for it goes
+                // elsewhere at once.
                 self.stirred.remove(&to);
                 let waits: Vec<Sample> = queue.drain(..).collect();
                 for sample in waits {
@@ -149,6 +170,7 @@ impl Outbox {
             };
             let Some(w) = self.samples.get_mut(&sample).filter(|w| w.to == to && !w.sent) else { continue };
             peer.sent += 1;
+            peer.flying += 1;
             self.deadlines.remove(&(w.due(self.detour_ms), sample));
             w.sent = true;
             w.since = now;
@@ -169,18 +191,19 @@ impl Outbox {
             .chain((1u8..=u8::MAX).map(|rank| (rank, table.detour(sample, self.stage, rank))))
             .map_while(|(rank, to)| to.map(|to| (rank, to)));
         let mut fallback = None;
-        let mut found = None;
+        let mut found: Option<(u32, u8, Uid)> = None;
         for (rank, to) in candidates {
             let peer = self.peers.get(&to).copied().unwrap_or_default();
-            if to != old && peer.free(now) {
-                found = Some((rank, to));
-                break;
+            // Of those who can take it the one with the least to do; among equals the first in the sample's own order.
+            if to != old && peer.free(now) && found.is_none_or(|(least, ..)| peer.flying < least) {
+                found = Some((peer.flying, rank, to));
             }
             // Nobody has credit: at least not whoever is held off.
             if now >= peer.until && fallback.is_none() {
                 fallback = Some((rank, to));
             }
         }
+        let found = found.map(|(_, rank, to)| (rank, to));
         let (rank, to) = found.or(fallback).unwrap_or((w.rank, old));
         self.deadlines.remove(&(due, sample));
         if let Some(w) = self.samples.get_mut(&sample) {
@@ -192,8 +215,8 @@ impl Outbox {
             self.deadlines.insert((w.due(self.detour_ms), sample));
         }
         self.queues.entry(to).or_default().push_back(sample);
-        // A peer that is still held off is not stirred: `next` would send its queue here again.
-        if self.peers.get(&to).is_none_or(|p| now >= p.until) {
+        // A peer that gets nothing now is not stirred: `next` would send its queue here again.
+        if self.peers.get(&to).is_none_or(|p| p.welcome(now)) {
             self.stirred.insert(to);
         }
     }
@@ -210,6 +233,8 @@ impl Outbox {
                 let peer = self.peers.entry(to).or_default();
                 // It is cancelled: its credit may be used to ask again.
                 peer.sent = peer.sent.saturating_sub(1);
+                peer.landed();
+                peer.trust = 1;
                 // One hold-off for all that was on its way at once.
                 if now >= peer.until {
                     peer.until = now.saturating_add(1_000 << peer.silences.min(MOST_DOUBLINGS));
@@ -238,6 +263,9 @@ impl Outbox {
             peer.until = peer.until.min(now);
         }
         let Some(w) = self.samples.get(&sample).filter(|w| w.sent && w.to == from) else { return false };
+        if !matches!(code, PushCode::Taken | PushCode::Duplicate) {
+            peer.landed();
+        }
         match code {
             PushCode::Taken | PushCode::Duplicate => {
                 self.deadlines.remove(&(w.due(self.detour_ms), sample));
@@ -264,21 +292,34 @@ impl Outbox {
         }
     }
 
-    /// A sample that this peer took was given up. Once may be anybody's fault further on; again and again without a gradient in between is its own.
-    pub fn lost(&mut self, sample: Sample, to: Uid, now: u64) {
+    /// A sample that this peer took was given up. `told`: it said itself that somebody further on let it fall; that is its own fault only
+    /// if nothing else ever comes from it. Else it said nothing: it begins again with one sample, and a second one in a row holds it off.
+    pub fn lost(&mut self, sample: Sample, to: Uid, told: bool, now: u64) {
         let peer = self.peers.entry(to).or_default();
+        peer.landed();
+        self.stirred.insert(to);
+        if told {
+            peer.told = peer.told.saturating_add(1);
+            if peer.told < TOLD {
+                return;
+            }
+        } else {
+            peer.trust = 1;
+        }
         peer.losses = peer.losses.saturating_add(1);
         if peer.losses >= 2 && now >= peer.until {
             peer.until = now.saturating_add(1_000 << peer.losses.min(MOST_DOUBLINGS));
             self.silent.push((to, peer.losses, sample));
-            self.stirred.insert(to);
         }
     }
 
     /// A gradient came from this peer: it does its part.
     pub fn returned(&mut self, from: Uid) {
         if let Some(peer) = self.peers.get_mut(&from) {
-            peer.losses = 0;
+            (peer.losses, peer.told) = (0, 0);
+            peer.landed();
+            peer.trust = peer.trust.max(1).saturating_mul(2).min(MOST_TRUST);
+            self.stirred.insert(from);
         }
     }
 
@@ -293,7 +334,11 @@ impl Outbox {
     pub fn forget(&mut self, sample: Sample) {
         if let Some(w) = self.samples.remove(&sample) {
             self.deadlines.remove(&(w.due(self.detour_ms), sample));
-            if !w.sent {
+            if w.sent {
+                if let Some(peer) = self.peers.get_mut(&w.to) {
+                    peer.landed();
+                }
+            } else {
                 self.unsent = self.unsent.saturating_sub(1);
                 if let Some(queue) = self.queues.get_mut(&w.to) {
                     queue.retain(|s| *s != sample);

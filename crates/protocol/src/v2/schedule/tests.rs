@@ -107,6 +107,7 @@ proptest! {
                 prop_assert!(*n <= granted.get(&push.to).copied().unwrap_or(2));
                 prop_assert!(table.leads_to(push.sample, 1, push.rank, push.to));
                 prop_assert!(out.answer(push.sample, push.to, PushCode::Taken, now));
+                out.returned(push.to);
                 settled += 1;
                 let total = *sent.get(&push.to).unwrap() + 2;
                 granted.insert(push.to, total);
@@ -135,6 +136,7 @@ fn a_silent_peer_is_left_after_one_wait_and_asked_again_after_ever_longer_ones()
             } else {
                 waited += u64::from(push.cancel.is_some());
                 out.answer(push.sample, push.to, PushCode::Taken, now);
+                out.returned(push.to);
                 out.granted(push.to, u64::MAX);
             }
         }
@@ -144,6 +146,46 @@ fn a_silent_peer_is_left_after_one_wait_and_asked_again_after_ever_longer_ones()
     assert_eq!(waited, asked.len() as u64);
     let told = out.silent();
     assert!(told.windows(2).all(|w| w[0].1 < w[1].1), "{told:?}");
+}
+
+#[test]
+fn a_peer_gets_one_sample_until_it_has_shown_a_gradient_and_one_again_after_it_let_one_fall() {
+    let table = table(1, 1);
+    let mut out = Outbox::new(1, 1_000);
+    let peer = table.pathway(sample(0), 1).unwrap();
+    out.granted(peer, u64::MAX);
+    for turn in 0..40 {
+        out.offer(sample(turn), table.clone(), 0);
+    }
+    let take = |out: &mut Outbox| -> Vec<Sample> {
+        let mut taken = Vec::new();
+        while let Some(push) = out.next(1) {
+            out.answer(push.sample, push.to, PushCode::Taken, 1);
+            taken.push(push.sample);
+        }
+        taken
+    };
+    let mut flying = take(&mut out);
+    assert_eq!(flying.len(), 1);
+    for most in [2, 4, 8] {
+        out.returned(peer);
+        flying.pop();
+        flying.extend(take(&mut out));
+        assert_eq!(flying.len(), most);
+    }
+    // It said itself that others let one fall: its place is free, and nothing else changes.
+    out.lost(flying.pop().unwrap(), peer, true, 1);
+    flying.extend(take(&mut out));
+    assert_eq!(flying.len(), 8);
+    // It let one fall and said nothing: all the others must land before it gets one.
+    out.lost(flying.pop().unwrap(), peer, false, 1);
+    assert!(take(&mut out).is_empty());
+    for _ in 0..6 {
+        out.lost(flying.pop().unwrap(), peer, true, 1);
+    }
+    assert!(take(&mut out).is_empty());
+    out.returned(peer);
+    assert_eq!(take(&mut out).len(), 2);
 }
 
 #[test]

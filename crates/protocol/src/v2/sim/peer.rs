@@ -258,7 +258,7 @@ impl Sim {
                     if code == PushCode::Stale
                         && let Some(given) = s.lost(sample)
                     {
-                        self.gave_up(to, given);
+                        self.gave_up(to, given, true);
                     }
                 }
             }
@@ -276,7 +276,7 @@ impl Sim {
             Message::Lost { sample } => {
                 let given = self.peers[to].scheduler.as_mut().and_then(|s| s.lost(sample));
                 if let Some(given) = given {
-                    self.gave_up(to, given);
+                    self.gave_up(to, given, true);
                 }
             }
         }
@@ -329,13 +329,13 @@ impl Sim {
         }
     }
 
-    fn gave_up(&mut self, peer: usize, given: crate::v2::schedule::Given) {
+    fn gave_up(&mut self, peer: usize, given: crate::v2::schedule::Given, told: bool) {
         self.report.lost += u64::from(self.peers[peer].stage == 0);
         let now = self.now;
         if let Some(outbox) = &mut self.peers[peer].outbox {
             outbox.forget(given.sample);
             if let Some(to) = given.to {
-                outbox.lost(given.sample, to, now);
+                outbox.lost(given.sample, to, told, now);
             }
         }
         if let Some(from) = given.from.and_then(|uid| self.peer_of(uid)) {
@@ -358,7 +358,7 @@ impl Sim {
                 outbox.reset(uid);
             }
             for given in given {
-                self.gave_up(peer, crate::v2::schedule::Given { to: None, ..given });
+                self.gave_up(peer, crate::v2::schedule::Given { to: None, ..given }, false);
             }
             self.pump(peer);
         }
@@ -452,7 +452,7 @@ impl Sim {
         }
         let lost = p.scheduler.as_mut().map(|s| s.overdue(now)).unwrap_or_default();
         for given in lost {
-            self.gave_up(peer, given);
+            self.gave_up(peer, given, false);
         }
         let silent = self.peers[peer].outbox.as_mut().map(Outbox::silent).unwrap_or_default();
         for (about, times, sample) in silent {
@@ -494,7 +494,7 @@ impl Sim {
                     _ => false,
                 };
                 if !offered && let Some(given) = p.scheduler.as_mut().and_then(|s| s.lost(sample)) {
-                    self.gave_up(peer, given);
+                    self.gave_up(peer, given, false);
                 }
             }
             Task::Backward { .. } if self.peers[peer].stage == 0 => {

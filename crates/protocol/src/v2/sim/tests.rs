@@ -62,14 +62,12 @@ fn a_loop_of_eighty_milliseconds_costs_less_than_a_tenth() {
 }
 
 #[test]
-fn one_idle_or_taking_hotkey_in_each_role_costs_little() {
-    let plain = run(plan(3, 3, 90)).report.within(30..90);
-    // The goal is 95 of 100 for both; what is asserted is what was reached.
-    for (conduct, least) in [(Conduct::Idle, 88), (Conduct::Taker, 55)] {
-        let sim = run(with(plan(3, 3, 90), conduct, 1));
-        let idle = sim.report.within(30..90);
-        eprintln!("{conduct:?}: {idle} of {plain} samples");
-        assert!(idle * 100 >= plain * least, "{conduct:?}: {idle} of {plain}, {} lost", sim.report.lost);
+fn one_idle_or_taking_hotkey_in_each_role_costs_less_than_a_twentieth() {
+    let plain = run(plan(3, 3, 120)).report.within(30..120);
+    for conduct in [Conduct::Idle, Conduct::Taker] {
+        let sim = run(with(plan(3, 3, 120), conduct, 1));
+        let beside = sim.report.within(30..120);
+        assert!(beside * 100 >= plain * 95, "{conduct:?}: {beside} of {plain}, {} lost", sim.report.lost);
     }
 }
 

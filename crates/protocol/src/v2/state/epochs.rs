@@ -58,7 +58,8 @@ impl State {
         for (uid, m) in self.core.members.iter().filter(|(_, m)| m.works()) {
             let turns = u32::try_from(m.tally.counts.turns).unwrap_or(u32::MAX);
             let candidate = Candidate { uid: *uid, rate: m.rate, doubted: m.doubted(), turns };
-            let list = if !m.shirks() { &mut roster } else { &mut fruitless };
+            let kept = !m.shirks() && (!m.barren() || number.is_multiple_of(super::TRIAL));
+            let list = if kept { &mut roster } else { &mut fruitless };
             list.get_mut(usize::from(m.stage))?.push(candidate);
         }
         for (list, others) in roster.iter_mut().zip(fruitless) {

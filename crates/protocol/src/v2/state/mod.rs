@@ -49,6 +49,11 @@ use crate::{Digest, Epoch, Stage, Uid};
 pub const TABLES_KEPT: usize = 8;
 /// Measurements in a row without a sample after which a miner that is complained about is left out of the tables.
 pub const FRUITLESS: u8 = 2;
+/// Measurements in a row without a sample after which a miner is left out of the tables although nobody complains: with a small share it
+/// costs nobody enough for a complaint, and yet it changes who works with whom for all.
+pub const BARREN: u8 = 8;
+/// Every so many tables those are let in again: who was only starved shows it then.
+pub const TRIAL: u32 = 8;
 /// Bases that a newcomer may begin with.
 pub const BASES_KEPT: usize = 2;
 /// Merged epochs whose contributions are remembered, for late fraud and for scores.
@@ -125,10 +130,17 @@ impl Member {
         self.status == Status::Working
     }
 
-    /// It completes nothing, and not for want of work: a neighbour complained. It is left out of tables until it is ready anew.
+    /// It completes nothing, and not for want of work: a neighbour complained, or it is a head and could begin turns of its own. It is left
+    /// out of tables until it is ready anew, or completes something.
     #[must_use]
     pub fn shirks(&self) -> bool {
-        self.fruitless >= FRUITLESS && !self.accused_by.is_empty()
+        self.fruitless >= FRUITLESS && (self.stage == 0 || !self.accused_by.is_empty())
+    }
+
+    /// It completes nothing, for whatever reason: it is let into every [`TRIAL`]th table only.
+    #[must_use]
+    pub fn barren(&self) -> bool {
+        self.fruitless >= BARREN
     }
 
     /// Two complained: its weight in tables is halved.

@@ -78,7 +78,8 @@ impl State {
             if done == 0 {
                 m.fruitless = m.fruitless.saturating_add(1);
                 // Out of the tables, which are made anew for it.
-                self.core.table_due |= m.fruitless == super::FRUITLESS && m.shirks();
+                self.core.table_due |=
+                    m.fruitless == super::FRUITLESS && m.shirks() || m.fruitless == super::BARREN && m.barren();
             }
         }
         let Some(close) = signed.body.close else { return };
