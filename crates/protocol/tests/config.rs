@@ -145,7 +145,7 @@ fn an_impossible_value_is_refused_with_key_value_and_remedy() {
         ("rounds_per_epoch = 2\nepochs = 3", "rounds_per_epoch = 100000\nepochs = 100000", "training.epochs"),
         ("learning_rate = 0.003", "learning_rate = 0.0", "training.optimiser.learning_rate"),
         ("learning_rate = 0.003", "learning_rate = nan", "training.optimiser.learning_rate"),
-        ("learning_rate = 0.003", "learning_rate = 0.003\nbeta1 = 1.0", "training.optimiser.beta1/beta2"),
+        ("learning_rate = 0.003", "learning_rate = 0.003\nbeta1 = 1.0", "training.optimiser.beta1"),
         ("learning_rate = 0.003", "learning_rate = 0.003\neps = 0.0", "training.optimiser.eps"),
         ("learning_rate = 0.003", "learning_rate = 0.003\nclip_norm = 0.0", "training.optimiser.clip_norm"),
         ("learning_rate = 0.003", "learning_rate = 0.003\nweight_decay = nan", "training.optimiser.weight_decay"),

@@ -52,7 +52,7 @@ pub struct OptimiserConfig {
 }
 
 impl OptimiserConfig {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         rule(
             self.learning_rate > 0.0 && self.learning_rate < 10.0,
             "training.optimiser.learning_rate",

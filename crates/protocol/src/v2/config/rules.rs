@@ -34,13 +34,7 @@ impl RunConfig {
         let sequences = (1..=4096).contains(&t.sequences_per_sample);
         rule(sequences, "training.sequences_per_sample", t.sequences_per_sample, "1 to 4096 is needed")?;
         rule((1..=100_000).contains(&t.epochs), "training.epochs", t.epochs, "1 to 100000 is needed")?;
-        let o = &t.optimiser;
-        let rate = o.learning_rate > 0.0 && o.learning_rate < 10.0;
-        rule(rate, "training.optimiser.learning_rate", o.learning_rate, "between 0 and 10 is needed")?;
-        let betas = (0.0..1.0).contains(&o.beta1) && (0.0..1.0).contains(&o.beta2);
-        rule(betas, "training.optimiser.beta1/beta2", o.beta1, "0 up to but below 1 is needed")?;
-        rule(o.eps > 0.0, "training.optimiser.eps", o.eps, "a positive number is needed")?;
-        rule(o.clip_norm > 0.0, "training.optimiser.clip_norm", o.clip_norm, "a positive number is needed")?;
+        t.optimiser.validate()?;
         let outer = t.outer.learning_rate > 0.0 && t.outer.learning_rate <= 2.0;
         rule(outer, "training.outer.learning_rate", t.outer.learning_rate, "above 0, at most 2")?;
         let momentum = (0.0..1.0).contains(&t.outer.momentum);
