@@ -75,3 +75,14 @@ fn a_group_that_takes_too_long_is_ended_and_has_failed() {
     assert_eq!(done.status.code(), Some(1), "{report:#}");
     assert!(report["checks"][0]["reason"].as_str().unwrap().contains("more than 0 s"), "{report:#}");
 }
+
+#[test]
+fn what_is_not_begun_in_time_is_left_out_and_has_not_failed() {
+    let done = Command::new(program()).args(["--device", "cpu", "--json", "--total", "0"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    hold(&report);
+    assert!(done.status.success(), "{report:#}");
+    let checks = report["checks"].as_array().unwrap();
+    assert!(checks.iter().all(|c| c["status"] == "skipped"), "{report:#}");
+    assert!(checks[0]["reason"].as_str().unwrap().contains("--total"), "{report:#}");
+}

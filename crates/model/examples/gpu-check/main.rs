@@ -52,6 +52,9 @@ struct Cli {
     /// Seconds a group may take.
     #[arg(long, default_value_t = 120)]
     limit: u64,
+    /// Seconds that all of it may take: groups that are not begun by then are left out, one under way is ended.
+    #[arg(long, default_value_t = 360)]
+    total: u64,
     /// Groups to run, all if left out.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Group>,
@@ -119,7 +122,7 @@ fn run(group: Group, cli: &Cli) {
     };
     match group {
         Group::Right => right::run(&device),
-        Group::Bits => bits::run(&device, &|| child(Group::Digests, cli)),
+        Group::Bits => bits::run(&device, &|| child(Group::Digests, cli, Duration::from_secs(cli.limit))),
         Group::Digests => bits::digests(&device),
         Group::Operators => operators::run(&device, &cli.device),
         Group::Speed1b => speed::run(&device, shapes::Size::OneB),
@@ -128,12 +131,12 @@ fn run(group: Group, cli: &Cli) {
 }
 
 /// The lines that one group prints in a process of its own.
-fn child(group: Group, cli: &Cli) -> Result<Vec<Value>, String> {
+fn child(group: Group, cli: &Cli, limit: Duration) -> Result<Vec<Value>, String> {
     let own = std::env::current_exe().map_err(|e| format!("this program cannot find itself: {e}"))?;
     let mut command = Command::new(own);
     command.args(["--device", &cli.device, "--threads", &cli.threads.to_string(), "--group", group.name()]);
     command.env(CUBLAS_WORKSPACE.0, CUBLAS_WORKSPACE.1);
-    lines(command, Duration::from_secs(cli.limit))
+    lines(command, limit)
 }
 
 /// Run a command that prints JSON lines.
@@ -193,7 +196,11 @@ fn all(cli: &Cli) -> ExitCode {
             continue;
         }
         eprintln!("gpu-check: {} ({:.0} s so far)", group.name(), began.elapsed().as_secs_f64());
-        match child(group, cli) {
+        let Some(limit) = left(cli, began) else {
+            report.add(Check::new(group.name(), "the group").skipped(OVER).value(), group.name(), cli.json);
+            continue;
+        };
+        match child(group, cli, limit) {
             Ok(found) => found.into_iter().for_each(|check| report.add(check, group.name(), cli.json)),
             Err(why) => {
                 report.add(Check::new(group.name(), "the group's process").failed(why).value(), group.name(), cli.json)
@@ -202,7 +209,7 @@ fn all(cli: &Cli) -> ExitCode {
     }
     if cli.only.is_empty() {
         eprintln!("gpu-check: python ({:.0} s so far)", began.elapsed().as_secs_f64());
-        python(cli, &mut report);
+        python(cli, left(cli, began), &mut report);
     }
     report.finish(began.elapsed());
     if let Some(file) = &cli.out
@@ -219,18 +226,29 @@ fn all(cli: &Cli) -> ExitCode {
     if report.failed() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+const OVER: &str = "the time for all of it is over: raise --total, or choose groups with --only";
+
+/// What the next group may take; none if the time for all of it is over.
+fn left(cli: &Cli, began: Instant) -> Option<Duration> {
+    let left = Duration::from_secs(cli.total).checked_sub(began.elapsed())?;
+    Some(left.min(Duration::from_secs(cli.limit)))
+}
+
 /// The same stages by Python's torch, in the same call.
-fn python(cli: &Cli, report: &mut Report) {
+fn python(cli: &Cli, limit: Option<Duration>, report: &mut Report) {
     let check = || Check::new("python", "the same stages in Python");
     let Some(script) = &cli.python else {
         return report.add(check().skipped("no --python scripts/gpu_check.py was given").value(), "python", cli.json);
+    };
+    let Some(limit) = limit else {
+        return report.add(check().skipped(OVER).value(), "python", cli.json);
     };
     let mut command = Command::new(std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into()));
     command.arg(script).args(["--device", &cli.device]).env(CUBLAS_WORKSPACE.0, CUBLAS_WORKSPACE.1);
     for size in [shapes::Size::OneB, shapes::Size::EightB] {
         command.arg(shapes::describe(size, cli.device != "cpu").to_string());
     }
-    match lines(command, Duration::from_secs(cli.limit)) {
+    match lines(command, limit) {
         Ok(found) => found.into_iter().for_each(|check| report.add(check, "python", cli.json)),
         Err(why) => report.add(check().failed(why).value(), "python", cli.json),
     }

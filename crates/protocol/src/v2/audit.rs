@@ -6,6 +6,7 @@
 
 use starling_keys::Account;
 
+use super::config::AuditConfig;
 use crate::{Digest, Uid};
 
 /// How deep a drawn leaf is looked at.
@@ -89,8 +90,8 @@ pub fn draw(beacon: &Digest, range: &Range, validator: &Account, salt: &[u8; 32]
 
 /// Milliseconds that a miner has to open `bytes`, from when the validator was able to ask.
 #[must_use]
-pub fn deadline_ms(opening_ms: u64, bytes: u64, bytes_per_s: u64) -> u64 {
-    opening_ms.saturating_add(bytes.saturating_mul(1_000) / bytes_per_s.max(1))
+pub fn deadline_ms(audit: &AuditConfig, bytes: u64) -> u64 {
+    audit.opening_ms.saturating_add(bytes.saturating_mul(1_000) / audit.bytes_per_s.max(1))
 }
 
 /// A follower's list of tallies that wait for their beacon. Its own, not the state's: it is a validator's work.
@@ -165,6 +166,7 @@ mod tests {
 
     #[test]
     fn deadlines_follow_sizes() {
-        assert_eq!(deadline_ms(5_000, 12_500_000, 1_250_000), 15_000);
+        let audit = AuditConfig { opening_ms: 5_000, bytes_per_s: 1_250_000, ..Default::default() };
+        assert_eq!(deadline_ms(&audit, 12_500_000), 15_000);
     }
 }

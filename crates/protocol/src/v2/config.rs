@@ -8,7 +8,7 @@ mod rules;
 use serde::{Deserialize, Serialize};
 
 use super::receipt::LaneStep;
-pub use crate::config::{ConfigError, DataConfig, ModelConfig, OptimiserConfig, OuterConfig, ToleranceConfig};
+pub use crate::config::{ConfigError, DataConfig, ModelConfig, OptimiserConfig, OuterConfig};
 use starling_keys::Account;
 
 use crate::{Digest, Epoch};
@@ -50,7 +50,7 @@ pub struct RunConfig {
     /// How contributions become a base.
     #[serde(default)]
     pub merge: MergeConfig,
-    /// What words cost.
+    /// Bounds on complaints.
     #[serde(default)]
     pub prices: PricesConfig,
     /// When the state's digest is written down.
@@ -203,8 +203,6 @@ pub struct AuditConfig {
     pub bar_epochs: Epoch,
     /// Findings of one validator in one epoch at most.
     pub findings_per_epoch: u16,
-    /// Accepted difference. None: bit equality inside a class.
-    pub tolerance: Option<ToleranceConfig>,
 }
 
 impl Default for AuditConfig {
@@ -218,7 +216,6 @@ impl Default for AuditConfig {
             bytes_per_s: 1_250_000,
             bar_epochs: 1_000,
             findings_per_epoch: 256,
-            tolerance: None,
         }
     }
 }
@@ -231,13 +228,11 @@ pub struct MergeConfig {
     pub shards: u16,
     /// Milliseconds after which shards without agreement keep their old content.
     pub timeout_ms: u64,
-    /// Largest norm of a contribution, as a multiple of the median.
-    pub clip: f32,
 }
 
 impl Default for MergeConfig {
     fn default() -> Self {
-        Self { shards: 8, timeout_ms: 300_000, clip: 2.0 }
+        Self { shards: 8, timeout_ms: 300_000 }
     }
 }
 
@@ -245,17 +240,13 @@ impl Default for MergeConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PricesConfig {
-    /// Samples of pay that a complaint costs its author.
-    pub complaint: u32,
     /// Complaints of one miner in one epoch at most.
     pub complaints_per_epoch: u16,
-    /// Epochs whose work is paid together, and which one failure forfeits.
-    pub window_epochs: u32,
 }
 
 impl Default for PricesConfig {
     fn default() -> Self {
-        Self { complaint: 2, complaints_per_epoch: 16, window_epochs: 16 }
+        Self { complaints_per_epoch: 16 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Routing tables: whose the next sample is, and which pathway it takes (async.md 3: interleaved weighted round robin).
+//! Routing tables: whose the next sample is, and which pathway it takes by interleaved weighted round robin.
 //!
 //! Invariant: a pure function of roster, public rates, the run's seed and a counter. Every receiver recomputes it, so nobody chooses its
 //! partners, and shares within a stage are in proportion to weights to within one sample in each period. Who works with whom changes

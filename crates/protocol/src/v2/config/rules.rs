@@ -84,26 +84,15 @@ impl RunConfig {
     }
 
     fn validate_checks(&self) -> Result<(), ConfigError> {
-        let (a, m, p) = (&self.audit, &self.merge, &self.prices);
+        let (a, m) = (&self.audit, &self.merge);
         rule(a.per_mille <= 1_000_000, "audit.per_mille", a.per_mille, "at most 1000000")?;
         rule(a.window_blocks >= 1, "audit.window_blocks", a.window_blocks, "at least 1")?;
         rule(a.lag_blocks >= 1, "audit.lag_blocks", a.lag_blocks, "at least 1")?;
         rule(a.opening_ms >= 100, "audit.opening_ms", a.opening_ms, "at least 100")?;
         rule(a.bytes_per_s >= 1, "audit.bytes_per_s", a.bytes_per_s, "at least 1")?;
-        if let Some(t) = &a.tolerance {
-            for (key, value) in [
-                ("audit.tolerance.relative_l2", t.relative_l2),
-                ("audit.tolerance.one_minus_cosine", t.one_minus_cosine),
-                ("audit.tolerance.max_abs", t.max_abs),
-            ] {
-                rule(value >= 0.0 && value.is_finite(), key, value, "a number from 0 up is needed")?;
-            }
-        }
         let shards = (1..=super::super::message::MAX_SHARDS).contains(&usize::from(m.shards));
         rule(shards, "merge.shards", m.shards, "1 to 4096 is needed")?;
         rule(m.timeout_ms >= 100, "merge.timeout_ms", m.timeout_ms, "at least 100")?;
-        rule(m.clip.is_finite() && m.clip >= 1.0, "merge.clip", m.clip, "a number from 1 up is needed")?;
-        rule(p.window_epochs >= 1, "prices.window_epochs", p.window_epochs, "at least 1")?;
         rule(self.snapshot.entries >= 16, "snapshot.entries", self.snapshot.entries, "at least 16")
     }
 }
